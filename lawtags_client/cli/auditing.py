@@ -11,8 +11,6 @@ from lawtags_client.intents import SqliteIntents
 from lawtags_client.services.audit import Audit, AuditRow
 from lawtags_client.settings import default_intents_path
 
-_SHOWN = 28
-
 
 def read_stores(own: Path | None, runs: Path, more: Sequence[Path]) -> dict[str, SqliteIntents]:
     """The intent stores by path: the client's own, the ledger of every run, and those passed.
@@ -59,10 +57,11 @@ def print_audit(session: Session, found: Audit, forgotten: int, *, others: bool)
         session.emit(found.as_dict() | {"forgotten": forgotten})
     else:
         session.table(
-            ("state", "kind", "intent", "for", "jobs", "status"), [_cells(row) for row in found.rows]
+            ("state", "kind", "intent", "for", "jobs", "status"),
+            [_cells(row) for row in found.rows],
+            optional=("intent", "kind"),
         )
         for row in found.wrong(orphans=not others):
-            # Below the table, where no column truncates an id.
             session.say(f"{row.state} {_key(row) or row.jobs[0]}: {row.fix}")
         counts = ", ".join(f"{number} {state}" for state, number in found.counts.items())
         session.say(f"{counts}; {found.elsewhere} for other platforms, {found.foreign} jobs without a token")
@@ -78,8 +77,7 @@ def print_audit(session: Session, found: Audit, forgotten: int, *, others: bool)
 
 
 def _key(row: AuditRow) -> str:
-    key = (row.intent or "").partition(":")[2]
-    return key if len(key) <= _SHOWN else f"{key[: _SHOWN - 1]}…"
+    return (row.intent or "").partition(":")[2]
 
 
 def _cells(row: AuditRow) -> tuple[str | None, ...]:

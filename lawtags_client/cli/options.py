@@ -45,15 +45,13 @@ Intent = Annotated[
     ),
 ]
 JobId = Annotated[str, typer.Argument(help="Job ID, cust-….")]
-Name = Annotated[
-    str | None, typer.Option("--name", "-n", help="Name of the run; the recipe's name by default.")
-]
+Name = Annotated[str | None, typer.Option("--name", "-n", help="Name of the run; RECIPE-DATE by default.")]
 New = Annotated[
     bool,
     typer.Option("--new", help="Start the next run of this name (NAME-2, NAME-3, ...) and keep the others."),
 ]
 Recipe = Annotated[str, typer.Argument(help="Recipe file, or name of a bundled recipe.")]
-Run = Annotated[str, typer.Argument(help="Name or folder of a run.")]
+Run = Annotated[str, typer.Argument(help="Name or folder of a run, or the beginning of its name or ID.")]
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of runs.")]
 Scheduler = Annotated[
     str | None,

@@ -47,23 +47,22 @@ def run(
 ) -> None:
     """Run a recipe from raw questions to a verdict; repeat the command to resume.
 
-    A run records its inputs. With different data, options or services, add --new or --name.
+    Without --name, a run is called RECIPE-DATE, and the same inputs resume their run on any day.
+
+    A run is never overwritten: with different data, options or services, add --new or --name.
 
     Example: lawtags run gemma-2-2b --data questions.jsonl --profile cluster
     """
     require(_EXTRAS, "a run")
-    from lawtags_client.runs.gates import require_verdict
-    from lawtags_client.runs.outputs import EvaluateOutput
-    from lawtags_client.runs.repeats import find_repeats
     from lawtags_client.runs.run_request import OnNameTaken, RunRequest
 
     session.cancel_on_interrupt = cancel_on_interrupt
     request = RunRequest.of(
         _loaded(recipe, settings), data=data, test=test, name=name, runs=runs, scheduler=scheduler
     )
-    result = execute_recipe(session, request, OnNameTaken.START_NEXT if new else OnNameTaken.REFUSE)
-    print_result(session, result)
-    require_verdict(result.left(EvaluateOutput), find_repeats(result.folder))
+    end_with_verdict(
+        session, execute_recipe(session, request, OnNameTaken.START_NEXT if new else OnNameTaken.REFUSE)
+    )
 
 
 @command
@@ -93,10 +92,8 @@ def plan(
     request = RunRequest.of(
         _loaded(recipe, settings), data=data, test=test, name=name, runs=runs, scheduler=scheduler
     )
-    named = request.with_recorded_data(request.plan)
-    find_sources(named.data or (), named.test)
-    _report_recorded(session, request, named, request.plan)
-    result = _execute(session, named, request.plan, until="plan")
+    find_sources(request.data, request.test)
+    result = carry_out(session, request, request.plan, until="plan")
     planned = asdict(result.left(PlanOutput).plan)
     if session.json:
         session.emit(planned)
@@ -120,22 +117,33 @@ def execute_recipe(session: Session, request: RunRequest, on_name_taken: OnNameT
     """
     from lawtags_client.curation.read.sources import find_sources
 
-    named = request.with_recorded_data(request.folder)
     # An impossible run must not leave a folder behind.
-    find_sources(named.data or (), named.test)
-    named = replace(named, services=session.services())
-    folder = named.chosen_folder(on_name_taken)
-    if folder != named.folder:
-        session.report(f"Run {folder.name}; {named.name} stays unchanged")
-    session.followed = lambda: training_of(folder)
-    _report_recorded(session, request, named, named.folder)
+    find_sources(request.data, request.test)
+    request = replace(request, services=session.services())
+    folder = request.chosen_folder(on_name_taken)
+    if folder != request.folder and request.folder.exists():
+        session.report(f"Run {folder.name}; {request.name} stays unchanged")
+    elif not request.named:
+        session.report(f"Run {folder.name}")
     try:
-        return _execute(session, named, folder)
+        return carry_out(session, request, folder)
     except RunInputsError as problem:
-        raise named.with_matching_run(problem) from None
+        raise request.with_matching_run(problem) from None
 
 
-def _execute(session: Session, request: RunRequest, folder: Path, *, until: str | None = None) -> RunResult:
+def carry_out(session: Session, request: RunRequest, folder: Path, *, until: str | None = None) -> RunResult:
+    """Carry out a recipe in a folder.
+
+    Args:
+        session: the command.
+        request: the run.
+        folder: of the run or the plan.
+        until: the last stage; None for all.
+
+    Raises:
+        RunInputsError: the run was made from other inputs and has results.
+        LawtagsError: a stage failed.
+    """
     import asyncio
 
     from lawtags_client.intents import SqliteIntents
@@ -146,6 +154,8 @@ def _execute(session: Session, request: RunRequest, folder: Path, *, until: str 
     from lawtags_client.runs.run import execute
 
     begun = folder.exists()
+    if until is None:
+        session.followed = lambda: training_of(folder)
 
     async def work() -> RunResult:
         if until is None and not begun:
@@ -164,7 +174,7 @@ def _execute(session: Session, request: RunRequest, folder: Path, *, until: str 
                     folder=folder,
                     profile=session.profile,
                     recipe=request.recipe,
-                    data=request.data or (),
+                    data=request.data,
                     test=request.test,
                     platform=platform,
                     progress=progress,
@@ -184,11 +194,6 @@ def _loaded(recipe: str, settings: list[str] | None) -> RunRecipe:
     return load_recipe(recipe, parse_settings(settings or []))
 
 
-def _report_recorded(session: Session, request: RunRequest, named: RunRequest, folder: Path) -> None:
-    if request.data is None:
-        session.report(f"Data of {folder.name}: {', '.join(named.data or ())}")
-
-
 def training_of(folder: Path) -> str | None:
     """The job that a run, or one of its repeats, waits for at the moment."""
     from lawtags_client.intents import SqliteIntents
@@ -200,6 +205,21 @@ def training_of(folder: Path) -> str | None:
     path = folder / "ledger.sqlite"
     jobs = [intent.remote_id for intent in SqliteIntents(path).all() if intent.kind == "customization"]
     return jobs[-1] if jobs else None
+
+
+def end_with_verdict(session: Session, result: RunResult) -> None:
+    """Print a run's verdict, and end the command by it.
+
+    Raises:
+        RowsFailedError: too many rows have no answer.
+        GateNotPassedError: a gate is not passed.
+    """
+    from lawtags_client.runs.gates import require_verdict
+    from lawtags_client.runs.outputs import EvaluateOutput
+    from lawtags_client.runs.repeats import find_repeats
+
+    print_result(session, result)
+    require_verdict(result.left(EvaluateOutput), find_repeats(result.folder))
 
 
 def print_result(session: Session, result: RunResult) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, astuple
-from typing import Annotated
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lawtags_client.cli.command import command
-from lawtags_client.cli.options import DEFAULT_RUNS, Run, Runs
+from lawtags_client.cli.options import DEFAULT_RUNS, CancelOnInterrupt, Run, Runs, Scheduler, Set
 from lawtags_client.cli.session import Session
-from lawtags_client.errors import DataError
+from lawtags_client.errors import ConfigurationError, DataError
 
-app = typer.Typer(help="Runs in this folder: list, show, compare.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from lawtags_client.runs.overview import RunOverview
+
+app = typer.Typer(help="Runs in this folder: list, show, compare, redo, remove.", no_args_is_help=True)
 
 
 @app.command("ls")
@@ -37,8 +42,9 @@ def ls(session: Session, runs: Runs = DEFAULT_RUNS) -> None:
         session.emit(map(asdict, rows))
         return
     session.table(
-        ("run", "recipe", "stages done", "state", "tagger micro F1", "test rows"),
-        [[None if value is None else str(value) for value in row] for row in map(astuple, rows)],
+        ("run", "started", "state", "tagger micro F1", "test rows", "stages done", "recipe", "ID"),
+        [_row(found) for found in rows],
+        optional=("ID", "recipe", "stages done", "test rows"),
     )
 
 
@@ -75,27 +81,108 @@ def show(session: Session, run: Run, runs: Runs = DEFAULT_RUNS) -> None:
 @command
 def compare(
     session: Session,
-    first: Run,
-    second: Annotated[str, typer.Argument(help="Name or folder of another run.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN RUN...", help="Names of two or more runs, or their beginnings."),
+    ],
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
-    """Compare the figures of two runs side by side. Example: lawtags runs compare demo demo-long"""
+    """Compare runs with the first one: figures, intervals of the differences, questions won and lost.
+
+    Example: lawtags runs compare demo demo-2 demo-3
+    """
+    from lawtags_client.cli.comparison import print_comparison
     from lawtags_client.runs.comparison import compare_runs
     from lawtags_client.runs.overview import find_run
 
-    found = compare_runs(find_run(runs, first), find_run(runs, second))
+    if len(names) < 2:
+        raise ConfigurationError("a comparison needs two runs", hint="Name one or more runs besides it.")
+    found = compare_runs([find_run(runs, name) for name in names])
     if session.json:
-        session.emit({"first": first, "second": second, **asdict(found)})
-        return
-    rows = [
-        (row.system, row.metric, _figure(row.first), _figure(row.second), _figure(row.difference, "+"))
-        for row in found.figures
-    ]
-    session.table(("system", "metric", first, second, "difference"), rows)
-    for line in found.lost:
-        session.say(line)
-    if not found.same_test_rows:
-        session.say("The runs have different test rows: their figures are not directly comparable.")
+        session.emit(asdict(found))
+    else:
+        print_comparison(session, found)
+
+
+@app.command("redo")
+@command
+def redo(
+    session: Session,
+    run: Run,
+    stage: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="STAGE",
+            help="Repeat this stage and those after it, in a new run that takes over the stages before it.",
+        ),
+    ] = None,
+    runs: Runs = DEFAULT_RUNS,
+    scheduler: Scheduler = None,
+    settings: Set = None,
+    cancel_on_interrupt: CancelOnInterrupt = False,
+) -> None:
+    """Resume a run with its recorded recipe and data, or repeat a part of it as the next run.
+
+    With --from, the run stays as it is. Repeat the command to resume the new run.
+
+    Example: lawtags runs redo gemma-2-2b-2026-11-27
+
+    Example: lawtags runs redo demo --from predict --set evaluation.max_tags=3
+    """
+    from lawtags_client.cli.overrides import parse_settings
+    from lawtags_client.cli.run import carry_out, end_with_verdict
+    from lawtags_client.extras import require
+    from lawtags_client.runs.facts import RunFacts
+    from lawtags_client.runs.overview import find_run
+    from lawtags_client.runs.redo import recorded_recipe, take_over
+    from lawtags_client.runs.run_request import RunRequest
+
+    require(("curate", "tag", "report"), "a run")
+    folder = find_run(runs, run)
+    recipe = recorded_recipe(folder, parse_settings(settings or []))
+    facts = RunFacts.of_folder(folder)
+    session.profile = session.profile or facts.profile
+    session.cancel_on_interrupt = cancel_on_interrupt
+    test = Path(facts.test) if facts.test else None
+    services = session.services()
+    if stage is not None:
+        folder = take_over(folder, stage, recipe)
+        session.report(f"Run {folder.name} takes over the stages before {stage}")
+    request = RunRequest(
+        recipe, facts.data, test, folder.name, folder.parent, scheduler=scheduler, services=services
+    )
+    end_with_verdict(session, carry_out(session, request, folder))
+
+
+@app.command("rm")
+@command
+def rm(
+    session: Session,
+    names: Annotated[list[str], typer.Argument(metavar="RUN...", help="Names of runs, in full.")],
+    runs: Runs = DEFAULT_RUNS,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    keep_on_platform: Annotated[
+        bool, typer.Option("--keep-on-platform", help="Leave jobs and models there, without a record.")
+    ] = False,
+) -> None:
+    """Remove the folders of runs, for good. Example: lawtags runs rm demo-2 --yes
+
+    First remove what a run made on a platform: lawtags runs undo RUN.
+    """
+    from lawtags_client.runs.overview import find_run
+    from lawtags_client.runs.removal import remove_run
+
+    # What is removed for good is named in full.
+    folders = [find_run(runs, name, whole=True) for name in names]
+    for folder in dict.fromkeys(folders):
+        if not yes and not session.confirm(f"Remove {folder} for good?"):
+            raise ConfigurationError(f"{folder} stays", hint="Confirm the removal, or add --yes.")
+        remove_run(folder, keep_on_platform=keep_on_platform)
+        if session.json:
+            session.emit({"removed": str(folder)})
+        else:
+            session.say(f"Removed {folder}")
 
 
 @command
@@ -111,5 +198,8 @@ def report(session: Session, run: Run, runs: Runs = DEFAULT_RUNS) -> None:
         session.say(str(path))
 
 
-def _figure(value: float | None, sign: str = "") -> str | None:
-    return None if value is None else f"{value:{sign}.3f}"
+def _row(found: RunOverview) -> list[str | None]:
+    shown: Mapping[str, object] = asdict(found)
+    started = found.started and found.started[:16].replace("T", " ")
+    names = ("state", "tagger_micro_f1", "test_rows", "done", "recipe", "run_id")
+    return [found.run, started, *(None if shown[name] is None else str(shown[name]) for name in names)]

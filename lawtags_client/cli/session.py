@@ -10,7 +10,7 @@ import math
 import os
 import sys
 import textwrap
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
@@ -109,17 +109,21 @@ class Session:
         rows: Iterable[Iterable[str | Text | None]],
         *,
         title: str | None = None,
+        optional: Sequence[str] = (),
     ) -> None:
-        """Print a table; its cells are data, so brackets and control characters in them mean nothing."""
-        from rich.table import Table
-        from rich.text import Text
+        """Print a table; its cells are data, so brackets and control characters in them mean nothing.
 
-        table = Table(*headings, title=title and Text(escape_controls(title)), title_justify="left")
-        for row in rows:
-            table.add_row(
-                *(cell if isinstance(cell, Text) else Text(escape_controls(cell or "")) for cell in row)
-            )
-        self.console.print(table)
+        No cell is cut: in a narrow terminal, the optional columns go, and what is still too long wraps.
+
+        Args:
+            headings: of the columns.
+            rows: the cells; None is empty.
+            title: above the table.
+            optional: headings of columns that may go, the first one first.
+        """
+        from lawtags_client.cli.tables import fitting_table
+
+        self.console.print(fitting_table(self.console, headings, rows, title=title, optional=optional))
 
     def client(self, *, intents: IntentStore | None = None, total_timeout: float | None = None) -> NeMo:
         """The client that the settings describe.

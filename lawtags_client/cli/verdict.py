@@ -6,9 +6,9 @@ from pathlib import Path
 
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from lawtags_client.cli.tables import fitting_table
 from lawtags_client.runs.gates import gates_of
 from lawtags_client.runs.language_model import language_model_in_words
 from lawtags_client.runs.metrics import Metrics, SystemFigures
@@ -31,11 +31,16 @@ def print_verdict(console: Console, metrics: Metrics, repeats: RepeatedVerdict |
     rows = f"{metrics.test_rows} test rows"
     if repeats is not None:
         rows += f" of the run's own {repeats.unit}"
-    table = Table(title=f"{rows}, 95 % intervals", title_justify="left", box=SIMPLE)
-    for heading in ("system", "micro F1", "95 %", "macro F1", "95 %", "samples F1", "exact", "no answer"):
-        table.add_column(heading, justify="left" if heading == "system" else "right", no_wrap=True)
-    for name, found in metrics.ranked:
-        table.add_row(name, *_figures(found))
+    headings = ("system", "micro F1 [95 %]", "macro F1 [95 %]", "samples F1", "exact", "no answer")
+    table = fitting_table(
+        console,
+        headings,
+        [(name, *_figures(found)) for name, found in metrics.ranked],
+        title=rows,
+        optional=("exact", "samples F1", "macro F1 [95 %]"),
+        numbers=headings[1:],
+        box=SIMPLE,
+    )
     console.print(table)
     for name, _ in metrics.ranked:
         console.print(f"  {name}: {SYSTEMS.get(name, '')}", style="dim", markup=False, soft_wrap=True)
@@ -61,27 +66,30 @@ def print_repeats(console: Console, repeats: RepeatedVerdict) -> None:
     """Print the verdict over repeated splits."""
     console.print()
     console.print(Text(f"  {repeats.headline}", "bold"), soft_wrap=True)
-    table = Table(box=SIMPLE)
-    table.add_column("system", no_wrap=True)
-    for heading in ("micro F1, mean", "95 %", "lowest-highest", "macro F1, mean", "95 %"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for name, figures in repeats.ranked:
-        micro, macro = figures["micro_f1"], figures["macro_f1"]
-        span = f"{min(micro.values):.3f}-{max(micro.values):.3f}"
-        table.add_row(name, *_mean(micro), span, *_mean(macro))
-    console.print(table)
+    headings = ("system", "mean micro F1 [95 %]", "lowest-highest", "mean macro F1 [95 %]")
+    rows = [
+        (
+            name,
+            _mean(figures["micro_f1"]),
+            f"{min(figures['micro_f1'].values):.3f}-{max(figures['micro_f1'].values):.3f}",
+            _mean(figures["macro_f1"]),
+        )
+        for name, figures in repeats.ranked
+    ]
+    optional = ("mean macro F1 [95 %]", "lowest-highest")
+    console.print(fitting_table(console, headings, rows, optional=optional, numbers=headings[1:], box=SIMPLE))
     for line in repeats.sentences:
         console.print(f"  {line}", markup=False, soft_wrap=True)
 
 
-def _mean(figure: RepeatedFigure) -> tuple[str, str]:
-    return f"{figure.mean:.3f}", f"{figure.low:.3f}-{figure.high:.3f}"
+def _mean(figure: RepeatedFigure) -> str:
+    return f"{figure.mean:.3f} [{figure.low:.3f}, {figure.high:.3f}]"
 
 
 def _figures(found: SystemFigures) -> list[str]:
     return [
-        *(f"{found.micro_f1:.3f}", _interval(found, "micro_f1")),
-        *(f"{found.macro_f1:.3f}", _interval(found, "macro_f1")),
+        f"{found.micro_f1:.3f} {_interval(found, 'micro_f1')}",
+        f"{found.macro_f1:.3f} {_interval(found, 'macro_f1')}",
         f"{found.samples_f1:.3f}",
         f"{found.exact_match:.3f}",
         # Older verdicts do not say.
@@ -91,7 +99,7 @@ def _figures(found: SystemFigures) -> list[str]:
 
 def _interval(found: SystemFigures, metric: str) -> str:
     low, high = found.intervals[metric]
-    return f"{low:.3f}-{high:.3f}"
+    return f"[{low:.3f}, {high:.3f}]"
 
 
 def print_examples(console: Console, folder: Path, count: int = 3) -> None:

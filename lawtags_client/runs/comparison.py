@@ -1,78 +1,116 @@
-"""Two runs side by side: their figures, and what keeps these from being compared."""
+"""Runs side by side: their figures, paired differences, and what keeps these from being compared."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lawtags_client.errors import ConfigurationError
+from lawtags_client.runs.facts import RunFacts
 from lawtags_client.runs.metrics import Metrics, find_metrics
 from lawtags_client.runs.naming import resume_command
-from lawtags_client.runs.predictions import read_prediction_rows
-from lawtags_client.runs.verdict import lost_in_words
+from lawtags_client.runs.predictions import Prediction, read_prediction_rows
+from lawtags_client.runs.verdict import COMPARED, lost_in_words
+from lawtags_client.tagging.metrics import paired_bootstrap
+from lawtags_client.tagging.paired import pair_questions
+from lawtags_client.tagging.question import read_questions
 
-_COMPARED = ("micro_f1", "macro_f1", "samples_f1", "exact_match")
+_FIGURES = (*COMPARED, "exact_match")
+_TESTING = "curated/questions/testing.jsonl"
+_SAMPLES = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedFigure:
-    """A figure of a system in two runs.
+    """A figure of a system in all runs.
 
     Attributes:
         system: which one.
         metric: which figure.
-        first: its value in the first run; None if the run does not have the system.
-        second: its value in the second run.
-        difference: second minus first; None if a run has no verdict on the system.
+        values: in each run; None if a run does not have the system.
+        differences: of each run minus the first one; None if one of them has no verdict on the system.
     """
 
     system: str
     metric: str
-    first: float | None
-    second: float | None
-    difference: float | None
+    values: tuple[float | None, ...]
+    differences: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedRuns:
+    """A system in a run against the same system in the first run, on the same test rows.
+
+    Attributes:
+        system: which one.
+        run: the run that is compared.
+        difference: of micro F1, this run minus the first one.
+        low: end of its 95 % interval.
+        high: end of its 95 % interval.
+        reading: ``better``, ``worse`` or ``not shown``.
+        won: ids of the questions that have better tags in this run.
+        lost: ids of the questions that have better tags in the first run.
+        unchanged: how many questions have equally good tags.
+        p_value: of McNemar's exact test on the questions won and lost.
+    """
+
+    system: str
+    run: str
+    difference: float
+    low: float
+    high: float
+    reading: str
+    won: tuple[str, ...]
+    lost: tuple[str, ...]
+    unchanged: int
+    p_value: float
 
 
 @dataclass(frozen=True, slots=True)
 class RunComparison:
-    """Two runs side by side.
+    """Runs side by side; the first one is what the others are compared with.
 
     Attributes:
-        same_test_rows: whether the figures are directly comparable.
+        runs: names of the runs.
+        same_test_rows: whether each run has the test rows of the first one.
         figures: of all systems.
+        paired: of each system and run with the test rows of the first run.
         lost: which rows have no answer, in words.
     """
 
-    same_test_rows: bool
+    runs: tuple[str, ...]
+    same_test_rows: tuple[bool, ...]
     figures: tuple[ComparedFigure, ...]
+    paired: tuple[PairedRuns, ...]
     lost: tuple[str, ...]
 
 
-def compare_runs(first: Path, second: Path) -> RunComparison:
-    """Compare the verdicts of two runs.
+def compare_runs(folders: Sequence[Path]) -> RunComparison:
+    """Compare the verdicts of runs with that of the first one.
 
     Args:
-        first: the folder of one run.
-        second: the folder of the other.
+        folders: of the runs.
 
     Raises:
         ConfigurationError: a run has no verdict yet.
         DataError: a file of a run is damaged.
     """
-    a, b = require_metrics(first), require_metrics(second)
-    unjudged = {entry.system for metrics in (a, b) for entry in metrics.incomplete}
+    runs = [_JudgedRun.read(folder) for folder in folders]
+    first, *others = runs
+    systems = dict.fromkeys(name for run in runs for name in run.metrics.systems)
     return RunComparison(
-        same_test_rows=_test_rows(first, a) == _test_rows(second, b),
-        figures=tuple(
-            _compared(system, metric, a, b, judged=system not in unjudged)
-            for system in dict.fromkeys((*a.systems, *b.systems))
-            for metric in _COMPARED
+        runs=tuple(run.name for run in runs),
+        same_test_rows=tuple(run.test_rows == first.test_rows for run in runs),
+        figures=tuple(_compared(system, metric, runs) for system in systems for metric in _FIGURES),
+        paired=tuple(
+            _paired(system, first, other)
+            for other in others
+            if other.test_rows == first.test_rows
+            for system in systems
+            if first.judges(system) and other.judges(system)
         ),
-        lost=tuple(
-            f"{folder.name}: {line}"
-            for folder, metrics in ((first, a), (second, b))
-            for line in lost_in_words(metrics)
-        ),
+        lost=tuple(f"{run.name}: {line}" for run in runs for line in lost_in_words(run.metrics)),
     )
 
 
@@ -91,15 +129,60 @@ def require_metrics(folder: Path) -> Metrics:
     return metrics
 
 
-def _compared(system: str, metric: str, a: Metrics, b: Metrics, *, judged: bool) -> ComparedFigure:
-    first, second = (
-        metrics.systems[system].figure(metric) if system in metrics.systems else None for metrics in (a, b)
+@dataclass(frozen=True, slots=True)
+class _JudgedRun:
+    name: str
+    folder: Path
+    metrics: Metrics
+    test_rows: tuple[tuple[str, frozenset[str]], ...]
+    seed: int
+
+    @classmethod
+    def read(cls, folder: Path) -> _JudgedRun:
+        metrics = require_metrics(folder)
+        rows = tuple((each.id, frozenset(each.tags)) for each in read_questions(folder / _TESTING))
+        evaluation = (RunFacts.of_folder(folder).recipe or {}).get("evaluation")
+        seed = evaluation.get("seed") if isinstance(evaluation, dict) else None
+        return cls(folder.name, folder, metrics, rows, seed if isinstance(seed, int) else 0)
+
+    def judges(self, system: str) -> bool:
+        """Whether it has a verdict on a system."""
+        unjudged = {entry.system for entry in self.metrics.incomplete}
+        return system in self.metrics.systems and system not in unjudged
+
+    def given(self, system: str) -> list[Prediction]:
+        return read_prediction_rows(self.folder, system)
+
+
+def _compared(system: str, metric: str, runs: Sequence[_JudgedRun]) -> ComparedFigure:
+    values = tuple(
+        run.metrics.systems[system].figure(metric) if system in run.metrics.systems else None for run in runs
     )
-    if not judged or first is None or second is None:
-        return ComparedFigure(system, metric, first, second, None)
-    return ComparedFigure(system, metric, first, second, second - first)
+    first = values[0]
+    differences = tuple(
+        value - first
+        if value is not None and first is not None and runs[0].judges(system) and run.judges(system)
+        else None
+        for value, run in zip(values, runs, strict=True)
+    )
+    return ComparedFigure(system, metric, values, differences)
 
 
-def _test_rows(folder: Path, metrics: Metrics) -> list[str]:
-    # Every system has predicted the same rows, and a repeat may have no tagger.
-    return [row.id for row in read_prediction_rows(folder, next(iter(metrics.systems)))]
+def _paired(system: str, first: _JudgedRun, other: _JudgedRun) -> PairedRuns:
+    ids = [identity for identity, _ in other.test_rows]
+    truth = [tags for _, tags in other.test_rows]
+    mine, theirs = ([frozenset(row.tags) for row in run.given(system)] for run in (other, first))
+    found = paired_bootstrap(truth, mine, theirs, samples=_SAMPLES, seed=other.seed)["micro_f1"]
+    questions = pair_questions(truth, mine, theirs)
+    return PairedRuns(
+        system=system,
+        run=other.name,
+        difference=found.value,
+        low=found.low,
+        high=found.high,
+        reading="better" if found.low > 0 else "worse" if found.high < 0 else "not shown",
+        won=tuple(ids[row] for row in questions.won),
+        lost=tuple(ids[row] for row in questions.lost),
+        unchanged=len(questions.unchanged),
+        p_value=questions.p_value,
+    )

@@ -50,7 +50,7 @@ def require_file(folder: Path, path: Path) -> None:
     if not path.is_file():
         raise ConfigurationError(
             f"run {folder.name!r} has no {path.relative_to(folder)} yet",
-            hint="Finish the run first: lawtags run RECIPE",
+            hint=f"Finish the run first: lawtags runs redo {folder.name}",
         )
 
 

@@ -11,6 +11,25 @@ from lawtags_client.runs.ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TakenOver:
+    """Where a run comes from that began with the finished stages of another one.
+
+    Attributes:
+        run: name of the other run.
+        run_id: its identity.
+        stage: the first stage that was not taken over.
+    """
+
+    run: str
+    run_id: str | None
+    stage: str
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """As the ledger holds it."""
+        return {"run": self.run, "run_id": self.run_id, "stage": self.stage}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunFacts:
     """Facts of a run, as its ledger holds them.
 
@@ -21,6 +40,7 @@ class RunFacts:
         test: labeled questions that are only scored.
         profile: the profile of the settings that the run was made with.
         inputs: everything that decides the results; absent in runs of older releases.
+        taken_over: the run whose finished stages this one began with, if there is one.
     """
 
     run_id: str | None = None
@@ -29,6 +49,7 @@ class RunFacts:
     test: str | None = None
     profile: str | None = None
     inputs: JsonObject | None = None
+    taken_over: TakenOver | None = None
 
     @classmethod
     def read(cls, ledger: Ledger) -> RunFacts:
@@ -42,6 +63,7 @@ class RunFacts:
             test=_text(facts.get("test")),
             profile=_text(facts.get("profile")),
             inputs=_object(facts.get("inputs")),
+            taken_over=_taken_over(facts.get("taken_over")),
         )
 
     @classmethod
@@ -51,7 +73,7 @@ class RunFacts:
         return cls.read(Ledger(path)) if path.exists() else cls()
 
     def write(self, ledger: Ledger) -> None:
-        """Record all of them, or none."""
+        """Record all of them, or none, except where the run comes from, which never changes."""
         ledger.set_facts(
             {
                 "run_id": self.run_id,
@@ -76,6 +98,14 @@ class RunFacts:
 
 def _text(value: JsonValue) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _taken_over(value: JsonValue) -> TakenOver | None:
+    found = _object(value) or {}
+    run, stage = _text(found.get("run")), _text(found.get("stage"))
+    if run is None or stage is None:
+        return None
+    return TakenOver(run=run, run_id=_text(found.get("run_id")), stage=stage)
 
 
 def _object(value: JsonValue) -> JsonObject | None:

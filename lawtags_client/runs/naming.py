@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date
 from itertools import count
 from pathlib import Path
 
 from lawtags_client.errors import ConfigurationError
-from lawtags_client.runs.facts import RunFacts
 from lawtags_client.runs.identity import RunInputs, differences, holds_results, recorded_inputs
 from lawtags_client.runs.ledger import Ledger
-from lawtags_client.runs.recipe import bundled
 from lawtags_client.runs.repeats import FOLDER as REPEATS
 
 PLANS = "plans"
@@ -41,14 +40,21 @@ def plan_folder(runs: Path, name: str) -> Path:
     return runs / PLANS / checked_name(name)
 
 
+def dated_name(recipe: str, day: date) -> str:
+    """The name of a run that was given none.
+
+    Args:
+        recipe: the recipe's name.
+        day: on which the run starts.
+    """
+    return f"{recipe}-{day.isoformat()}"
+
+
 def resume_command(folder: Path) -> str:
-    """The command that resumes a run, or the run of a repeat; replace ``RECIPE`` if it is not bundled."""
+    """The command that resumes a run, or the run of a repeat, with what it has recorded."""
     if (whole := run_of_repeat(folder)) is not None:
         return f"{resume_command(whole)} --set evaluation.repeats={folder.name}"
-    recipe = RunFacts.of_folder(folder).recipe_name
-    words = ["lawtags", "run", recipe if recipe and recipe in bundled() else "RECIPE"]
-    if folder.name != recipe:
-        words += ["--name", folder.name]
+    words = ["lawtags", "runs", "redo", folder.name]
     if folder.parent != Path("runs"):
         words += ["--runs", str(folder.parent)]
     return shlex.join(words)
@@ -73,9 +79,9 @@ def next_run(runs: Path, name: str, inputs: Callable[[Ledger], RunInputs]) -> Pa
         inputs: the inputs of today, for the run of a ledger.
     """
     series = list(_series(runs, name))
-    if series and not _has_ended(series[-1]) and _made_from(series[-1], inputs):
+    if series and not has_ended(series[-1]) and _made_from(series[-1], inputs):
         return series[-1]
-    return _free(runs, name)
+    return free_folder(runs, name)
 
 
 def fitting_run(runs: Path, name: str, inputs: Callable[[Ledger], RunInputs]) -> Path:
@@ -90,7 +96,27 @@ def fitting_run(runs: Path, name: str, inputs: Callable[[Ledger], RunInputs]) ->
     if found is not None:
         return found
     unused = [each for each in _series(runs, name) if not holds_results(Ledger(each / _LEDGER))]
-    return unused[-1] if unused else _free(runs, name)
+    return unused[-1] if unused else free_folder(runs, name)
+
+
+def unnamed_run(
+    runs: Path, recipe: str, name: str, inputs: Callable[[Ledger], RunInputs], *, new: bool
+) -> Path:
+    """The folder of a run that was given no name: one made from the same inputs, or that of today's name.
+
+    A command that is repeated after midnight must resume its run, so runs of other days are searched, too.
+
+    Args:
+        runs: the folder that holds the runs.
+        recipe: the recipe's name.
+        name: of today.
+        inputs: the inputs of today, for the run of a ledger.
+        new: whether a run that has come to its end is not what is wanted.
+    """
+    same = [each for each in _unnamed(runs, recipe) if _made_from(each, inputs)]
+    if same and not (new and has_ended(same[-1])):
+        return same[-1]
+    return free_folder(runs, name) if new else runs / checked_name(name)
 
 
 def matching_run(runs: Path, name: str, inputs: Callable[[Ledger], RunInputs]) -> Path | None:
@@ -98,9 +124,31 @@ def matching_run(runs: Path, name: str, inputs: Callable[[Ledger], RunInputs]) -
     return next((each for each in reversed(list(_series(runs, name))) if _made_from(each, inputs)), None)
 
 
-def _free(runs: Path, name: str) -> Path:
-    # A folder of something else keeps its place.
+def free_folder(runs: Path, name: str) -> Path:
+    """The first of NAME, NAME-2, NAME-3 that does not exist; a folder of something else keeps its place."""
     return next(folder for number in count(1) if not (folder := _numbered(runs, name, number)).exists())
+
+
+def first_name(folder: Path) -> str:
+    """The name of the first run in the series of a run: ``tiny`` for ``tiny-2``, if that is a run."""
+    first = re.sub(r"-\d{1,9}$", "", folder.name)
+    return first if (folder.parent / first / _LEDGER).is_file() else folder.name
+
+
+def has_ended(folder: Path) -> bool:
+    """Whether a run has come to its end."""
+    return Ledger(folder / _LEDGER).finished("report") is not None
+
+
+def _unnamed(runs: Path, recipe: str) -> Iterable[Path]:
+    """The runs of a recipe that were given no name, oldest first; older releases named them as the recipe."""
+    pattern = re.compile(re.escape(recipe) + r"(?P<day>-\d{4}-\d{2}-\d{2})?(?:-(?P<number>\d{1,9}))?")
+    found = [
+        (match["day"] or "", int(match["number"] or 1), folder)
+        for folder in (runs.iterdir() if runs.is_dir() else ())
+        if (match := pattern.fullmatch(folder.name)) and (folder / _LEDGER).is_file()
+    ]
+    return [folder for *_, folder in sorted(found)]
 
 
 def _series(runs: Path, name: str) -> Iterator[Path]:
@@ -117,10 +165,6 @@ def _series(runs: Path, name: str) -> Iterator[Path]:
 
 def _numbered(runs: Path, name: str, number: int) -> Path:
     return runs / checked_name(name if number == 1 else f"{name}-{number}")
-
-
-def _has_ended(folder: Path) -> bool:
-    return Ledger(folder / _LEDGER).finished("report") is not None
 
 
 def _made_from(folder: Path, inputs: Callable[[Ledger], RunInputs]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lawtags_client.errors import ConfigurationError
+from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.json_value import JsonObject
 from lawtags_client.runs.facts import RunFacts
 from lawtags_client.runs.ledger import Ledger, StageRecord
@@ -23,17 +23,21 @@ class RunOverview:
 
     Attributes:
         run: its name.
+        started: when its first stage began, in ISO 8601 and UTC.
         recipe: the name of its recipe.
         done: how many stages are done.
         state: of the run, or of its latest unfinished stage.
+        run_id: its identity.
         tagger_micro_f1: the tagger's figure, if there is a verdict.
         test_rows: of the verdict.
     """
 
     run: str
+    started: str | None
     recipe: str | None
     done: int
     state: str
+    run_id: str | None
     tagger_micro_f1: float | None
     test_rows: int | None
 
@@ -107,24 +111,42 @@ class RunDetails:
         return cls(folder.name, data, stages, find_metrics(folder), find_repeats(folder))
 
 
-def find_run(runs: Path, name: str) -> Path:
-    """The folder of a run, by name or path.
+def find_run(runs: Path, name: str, *, whole: bool = False) -> Path:
+    """The folder of a run, by name or path, or by a beginning of its name or ID that no other run has.
+
+    Args:
+        runs: the folder of runs.
+        name: what the user calls the run.
+        whole: whether a beginning is not enough.
 
     Raises:
-        ConfigurationError: there is none; the message lists those that exist.
+        ConfigurationError: there is none, or there are several; the message lists them.
     """
     for folder in (runs / name, Path(name)):
         if (folder / _LEDGER).is_file():
             return folder
-    known = [folder.name for folder in all_runs(runs)]
-    raise ConfigurationError(
-        f"there is no run {name!r} in {runs}", hint=f"Runs: {', '.join(known) or 'none yet'}"
-    )
+    known = all_runs(runs)
+    found = [folder for folder in known if name and folder.name.startswith(name)]
+    found = found or [folder for folder in known if name and _run_id(folder).startswith(name)]
+    if len(found) == 1 and not whole:
+        return found[0]
+    names = ", ".join(folder.name for folder in found or known) or "none yet"
+    if len(found) > 1:
+        raise ConfigurationError(f"{len(found)} runs in {runs} begin with {name!r}", hint=f"Runs: {names}")
+    raise ConfigurationError(f"there is no run {name!r} in {runs}", hint=f"Runs: {names}")
+
+
+def _run_id(folder: Path) -> str:
+    try:
+        return RunFacts.of_folder(folder).run_id or ""
+    except DataError:
+        return ""
 
 
 def all_runs(runs: Path) -> list[Path]:
     """Folders of all runs, the newest first."""
-    ledgers = runs.glob(f"*/{_LEDGER}") if runs.is_dir() else []
+    # Runs that are being made or removed have names that begin with a dot.
+    ledgers = [path for path in runs.glob(f"*/{_LEDGER}") if not path.parent.name.startswith(".")]
     return [path.parent for path in sorted(ledgers, key=lambda path: path.stat().st_mtime, reverse=True)]
 
 
@@ -167,9 +189,12 @@ def overview(folder: Path) -> RunOverview:
     # A repeat of the local systems has none.
     tagger = metrics.systems.get("tagger") if metrics else None
     ended = "no verdict: rows failed" if metrics and metrics.incomplete else "done"
+    facts = RunFacts.read(ledger)
     return RunOverview(
         run=folder.name,
-        recipe=RunFacts.read(ledger).recipe_name,
+        started=records[0].started_at if records else None,
+        recipe=facts.recipe_name,
+        run_id=facts.run_id,
         done=sum(record.status == "done" for record in records),
         state=next((f"{r.status}: {r.name}" for r in reversed(records) if r.status != "done"), ended),
         tagger_micro_f1=round(tagger.micro_f1, 3) if tagger else None,

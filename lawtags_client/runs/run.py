@@ -140,6 +140,7 @@ class _StageRunner:
         ended = bool(chosen) and chosen[-1].name in done
         self._unknown = own - begun - done if ended else set()
         self._finished = own <= done | self._unknown
+        self._taken_over = done if RunFacts.read(context.ledger).taken_over else set()
         self.redone: list[str] = []
         self._by_other_code: list[str] = []
 
@@ -189,7 +190,8 @@ class _StageRunner:
         if known.digest == digest:
             return output
         # Nothing before it has changed, and its inputs are those of the run: it is the code that has.
-        by_run = self._finished and not self.redone and stage.name not in _ON_REQUEST
+        settled = self._finished or stage.name in self._taken_over
+        by_run = settled and not self.redone and stage.name not in _ON_REQUEST
         if by_run and known.code != code_version(stage):
             self._by_other_code.append(stage.name)
             return output

@@ -67,7 +67,8 @@ def test_a_run_on_chats_scores_the_test_file_alone(
         | {"format": "messages", "style": {"max_tokens": 64, "shortlist": 3}},
         retriever={"encoder": str(make_encoder(tmp_path / "encoder"))},
     )
-    done = lawtags(stack, tmp_path, "run", recipe, "--data", data, "--test", tested, "--json")
+    command = ["run", recipe, "--data", data, "--test", tested, "--name", "chats", "--json"]
+    done = lawtags(stack, tmp_path, *command)
     assert done.returncode == 0, done.stderr
     curated = tmp_path / "runs" / "chats" / "curated"
 
@@ -83,7 +84,7 @@ def test_a_run_on_chats_scores_the_test_file_alone(
     row = json.loads((curated / "training" / "training.jsonl").read_text().splitlines()[0])
     assert [message["role"] for message in row["messages"]] == ["user", "assistant"]
     # Data and test file are known from before.
-    again = lawtags(stack, tmp_path, "run", recipe, "--json")
+    again = lawtags(stack, tmp_path, "runs", "redo", "cha", "--json")
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["redone"] == []
     tagged = lawtags(stack, tmp_path, "tag", "--title", "May I copy a map?", "--run", "chats")

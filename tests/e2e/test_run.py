@@ -39,7 +39,7 @@ def finished(
     """The working directory of a run that was carried to its end."""
     folder = tmp_path_factory.mktemp("work")
     recipe = write_recipe(folder, **counted_by(base))
-    done = lawtags(stack, folder, "run", recipe, "--data", questions, "--json")
+    done = lawtags(stack, folder, "run", recipe, "--data", questions, "--name", "tiny", "--json")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["systems"].keys() == {"tagger", "tuned", "base", "retriever", "tfidf", "most_frequent"}
@@ -70,7 +70,7 @@ def test_the_card_and_the_tagger_travel_with_the_model(stack: StackThread, finis
 
 
 def test_the_same_command_again_redoes_nothing(stack: StackThread, finished: Path, questions: Path) -> None:
-    again = lawtags(stack, finished, "run", "recipe.yaml", "--data", questions, "--json")
+    again = lawtags(stack, finished, "run", "recipe.yaml", "--data", questions, "--name", "tiny", "--json")
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["redone"] == []
 
@@ -123,7 +123,7 @@ def test_a_new_run_killed_during_training_resumes_its_one_job_and_fails_its_gate
     told = yaml.safe_load((finished / "recipe.yaml").read_text())
     gates = {"gates": [{"system": "tagger", "at_least": 1.1}]}
     recipe = write_recipe(finished, **told | gates)
-    command = ["run", recipe, "--data", questions]
+    command = ["run", recipe, "--data", questions, "--name", "tiny"]
     refused = lawtags(stack, finished, *command)
     assert refused.returncode == 2
     assert "gates" in refused.stderr
@@ -187,7 +187,7 @@ def test_a_run_killed_repeatedly_gives_the_results_of_an_uninterrupted_run(
     model = "tests/killed-again"
     recipe = write_recipe(tmp_path, **counted_by(base, output=model))
     run = tmp_path / "runs" / "tiny"
-    command = ["run", recipe, "--data", questions]
+    command = ["run", recipe, "--data", questions, "--name", "tiny"]
     for moment, (end, has_come) in MOMENTS.items():
 
         def come(has_come: Callable[[Path, list[dict[str, Any]]], bool] = has_come) -> bool:
@@ -213,7 +213,7 @@ def test_a_finished_run_is_repeated_with_one_job_for_the_repeat_though_it_is_kil
     run = finished / "runs" / "tiny"
     metrics, model = (run / "metrics.json").read_bytes(), "tests/tagger"
     recipe = write_recipe(tmp_path, **counted_by(base))
-    command = ["run", recipe, "--data", questions, "--set", "evaluation.repeats=2"]
+    command = ["run", recipe, "--data", questions, "--name", "tiny", "--set", "evaluation.repeats=2"]
     command += ["--set", "evaluation.repeated_systems=all"]
     (first,) = jobs_of(stack, model)
 

@@ -84,7 +84,7 @@ def finished(
     changes = counted_by(base)
     model = changes.pop("model") | {"config": f"{BASE}@helix"}
     recipe = write_recipe(folder, **changes, model=model, training=RECIPE["training"])
-    done = lawtags(platform, folder, "run", recipe, "--data", questions, "--json")
+    done = lawtags(platform, folder, "run", recipe, "--data", questions, "--name", "tiny", "--json")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["systems"].keys() == {"tagger", "tuned", "base", "retriever", "tfidf", "most_frequent"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -11,14 +12,18 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from made_run import HOSTILE, make_run
+from made_run import HOSTILE, RECIPE, make_run
+from rich.console import Console
 from typer.testing import CliRunner
 
 from lawtags_client.cli.app import app
+from lawtags_client.cli.tables import fitting_table
 from lawtags_client.errors import ConfigurationError
+from lawtags_client.intents import SqliteIntents, new_intent
 from lawtags_client.runs.comparison import require_metrics
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.overview import all_runs, latest_served
+from lawtags_client.runs.predictions import prediction, write_predictions
 from lawtags_client.runs.tagger import load_run_tagger
 from lawtags_client.tagging import Question, Retriever, Vocabulary, fit_tagger
 from lawtags_client.tagging.storage import save_tagger
@@ -59,6 +64,62 @@ def test_a_run_is_found_by_name_or_path(folder: Path) -> None:
         assert [stage["stage"] for stage in shown["stages"]] == ["curate", "predict", "evaluate", "report"]
 
 
+def test_a_beginning_of_a_name_or_id_is_enough_where_it_is_unique(folder: Path) -> None:
+    make_run(folder / "runs" / "one-2026-11-27")
+    ledger = Ledger(folder / "runs" / "two" / "ledger.sqlite")
+    ledger.set_fact("run_id", "fedcba987654")
+    for name, run in (("tw", "two"), ("fedc", "two"), ("one", "one"), ("one-", "one-2026-11-27")):
+        (shown,) = rows("runs", "show", name)
+        assert shown["run"] == run
+    done = CliRunner().invoke(app, ["runs", "show", "on"])
+    assert done.exit_code == 2
+    assert "2 runs" in done.stderr and "one-2026-11-27" in done.stderr
+    call("runs", "show", "", code=2)
+
+
+def test_no_name_and_no_date_is_cut_in_a_narrow_terminal(folder: Path) -> None:
+    make_run(folder / "runs" / "a-rather-long-name-of-a-run-2026-11-27")
+    done = CliRunner(env={"COLUMNS": "40"}).invoke(app, ["runs", "ls"])
+    assert done.exit_code == 0
+    table = fitting_table(
+        Console(width=40),
+        ("run", "started", "ID"),
+        [("a-rather-long-name-of-a-run-2026-11-27", "2026-11-27 10:00", "0123456789ab")],
+        optional=("ID",),
+    )
+    console = Console(width=40, record=True, file=io.StringIO())
+    console.print(table)
+    shown = console.export_text()
+    assert "…" not in shown
+    assert "0123456789ab" not in shown
+    cells = [line.split("│")[1].strip() for line in shown.splitlines() if line.startswith("│")]
+    assert "".join(cells) == "a-rather-long-name-of-a-run-2026-11-27"
+
+
+def test_a_run_is_removed_by_its_full_name_and_after_a_confirmation(folder: Path) -> None:
+    call("runs", "rm", "one", code=2)
+    call("runs", "rm", "on", "--yes", code=2)
+    store = SqliteIntents(folder / "runs" / "two" / "ledger.sqlite")
+    store.begin(new_intent("customization", {}, key="k"))
+    assert rows("runs", "rm", "one", "--yes") == [{"removed": "runs/one"}]
+    assert [path.name for path in (folder / "runs").iterdir()] == ["two"]
+    done = CliRunner().invoke(app, ["runs", "rm", "two", "--yes"])
+    assert done.exit_code == 2
+    assert "runs undo two" in done.stderr
+    call("runs", "rm", "two", "--yes", "--keep-on-platform")
+    assert not list((folder / "runs").iterdir())
+
+
+def test_data_is_never_taken_from_an_earlier_run(folder: Path) -> None:
+    recipe = folder / "recipe.yaml"
+    recipe.write_text(json.dumps(RECIPE | {"name": "one"}))
+    for command in ("run", "plan"):
+        done = CliRunner().invoke(app, [command, str(recipe), "--name", "one"])
+        assert done.exit_code == 2
+        assert "no questions were passed" in done.stderr
+    assert "lawtags runs redo one" in done.stderr
+
+
 def test_a_failed_stage_is_shown_with_its_reason_as_text(folder: Path) -> None:
     ledger = Ledger(folder / "runs" / "one" / "ledger.sqlite")
     ledger.begin("customize", "digest")
@@ -69,14 +130,26 @@ def test_a_failed_stage_is_shown_with_its_reason_as_text(folder: Path) -> None:
     assert rows("runs", "ls")[-1]["run"] in ("one", "two")
 
 
-def test_two_runs_are_compared_figure_by_figure() -> None:
-    (found,) = rows("runs", "compare", "one", "two")
-    assert (found["first"], found["second"], found["same_test_rows"]) == ("one", "two", True)
+def test_runs_are_compared_figure_by_figure_and_question_by_question(folder: Path) -> None:
+    make_run(folder / "runs" / "three")
+    better = [prediction(0, "a", ["landlord", "contract-law"]), prediction(1, "b", ["theft"])]
+    better.append(prediction(2, "c", ["landlord"]))
+    write_predictions(folder / "runs" / "two", "tagger", better)
+    (found,) = rows("runs", "compare", "one", "two", "three")
+    assert (found["runs"], found["same_test_rows"]) == (["one", "two", "three"], [True] * 3)
     figures = {(row["system"], row["metric"]): row for row in found["figures"]}
     micro = figures["tagger", "micro_f1"]
-    assert micro["first"] == micro["second"] > 0
-    assert micro["difference"] == 0
-    assert "+0.000" in call("runs", "compare", "one", "two")
+    assert micro["values"][0] == micro["values"][2] > 0
+    assert micro["differences"][2] == 0
+    paired = {(row["run"], row["system"]): row for row in found["paired"]}
+    tagger = paired["two", "tagger"]
+    assert (tagger["won"], tagger["lost"], tagger["unchanged"], tagger["p_value"]) == (["a"], ["b"], 1, 1)
+    assert tagger["low"] <= tagger["difference"] <= tagger["high"]
+    assert paired["three", "tagger"]["unchanged"] == 3
+    shown = call("runs", "compare", "one", "two", "three")
+    assert "(+0.000)" in shown
+    assert "two, tagger, questions won: a" in shown
+    call("runs", "compare", "one", code=2)
 
 
 def test_a_system_of_one_run_only_is_shown_without_a_difference(folder: Path) -> None:
@@ -87,7 +160,7 @@ def test_a_system_of_one_run_only_is_shown_without_a_difference(folder: Path) ->
     for pair in (("one", "two"), ("two", "one")):
         (found,) = rows("runs", "compare", *pair)
         (row,) = [r for r in found["figures"] if (r["system"], r["metric"]) == ("older", "micro_f1")]
-        assert row["difference"] is None
+        assert row["differences"][1] is None
         assert "older" in call("runs", "compare", *pair)
 
 
@@ -103,9 +176,10 @@ def test_a_run_that_lost_rows_is_not_compared_and_is_listed_as_one_without_arequ
     metrics["incomplete"] = [{"system": "base", "part": "testing", "rows": 3, "failed": 2, "refused": 0}]
     path.write_text(json.dumps(metrics))
     (found,) = rows("runs", "compare", "one", "two")
-    differences = {row["system"]: row["difference"] for row in found["figures"]}
+    differences = {row["system"]: row["differences"][1] for row in found["figures"]}
     assert differences["base"] is None
     assert differences["tuned"] == 0
+    assert "base" not in {row["system"] for row in found["paired"]}
     assert any("2 of 3 rows have no answer" in line for line in found["lost"])
     assert "2 of 3 rows have no answer" in call("runs", "compare", "one", "two")
     states = {row["run"]: row["state"] for row in rows("runs", "ls")}
@@ -134,7 +208,8 @@ def test_other_test_rows_are_said(folder: Path) -> None:
     shutil.rmtree(folder / "runs" / "two")
     make_run(folder / "runs" / "two", ids=("a", "b", "x"))  # as many, and others
     (found,) = rows("runs", "compare", "one", "two")
-    assert found["same_test_rows"] is False
+    assert found["same_test_rows"] == [True, False]
+    assert found["paired"] == []
     assert "different test rows" in call("runs", "compare", "one", "two")
 
 
@@ -152,12 +227,10 @@ def test_a_run_without_verdict_cannot_be_compared(folder: Path) -> None:
     assert rows("runs", "ls")[-1]["tagger_micro_f1"] is None
     with pytest.raises(ConfigurationError) as caught:
         require_metrics(folder / "runs" / "one")
-    assert f"lawtags run RECIPE --name one --runs {folder / 'runs'}" in str(caught.value.hint)
-    ledger = Ledger(folder / "runs" / "one" / "ledger.sqlite")
-    ledger.set_fact("recipe", ledger.fact("recipe") | {"name": "smollm2-demo"})
+    assert f"lawtags runs redo one --runs {folder / 'runs'}" in str(caught.value.hint)
     with pytest.raises(ConfigurationError) as caught:
         require_metrics(Path("runs/one"))
-    assert str(caught.value.hint).endswith("lawtags run smollm2-demo --name one")
+    assert str(caught.value.hint).endswith("lawtags runs redo one")
 
 
 def test_a_damaged_verdict_is_named(folder: Path) -> None:

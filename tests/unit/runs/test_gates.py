@@ -139,7 +139,7 @@ def test_the_gates_over_repeats_decide_the_exit_code() -> None:
 def test_a_damaged_verdict_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "metrics.json").write_text(content)
     with pytest.raises(DataError, match=r"metrics\.json") as caught:
-        compare_runs(tmp_path, tmp_path)
+        compare_runs([tmp_path, tmp_path])
     assert caught.value.path == str(tmp_path / "metrics.json")
 
 

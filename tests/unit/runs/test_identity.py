@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ from lawtags_client.runs.planned import take_over_curation
 from lawtags_client.runs.progress import LoggedProgress
 from lawtags_client.runs.recipe import merged, parse_recipe
 from lawtags_client.runs.run import execute
+from lawtags_client.runs.run_request import OnNameTaken, RunRequest
 from lawtags_client.runs.stage import RunContext, Stage
 
 SERVICES = {"customizer": "https://nemo.example.com"}
@@ -230,3 +232,35 @@ def test_the_folder_of_plans_is_no_name_of_a_run(tmp_path: Path) -> None:
     for name in ("plans", "../x", "", "a/b"):
         with pytest.raises(ConfigurationError):
             checked_name(name)
+
+
+async def test_a_run_without_a_name_has_a_dated_one_and_resumes_on_any_day(tmp_path: Path) -> None:
+    data, runs = write(tmp_path / "data.jsonl", "one"), tmp_path / "runs"
+    recipe = parse_recipe(RECIPE)
+
+    def wanted(day: int, name: str | None = None) -> RunRequest:
+        today = date(2026, 11, day)
+        return RunRequest.of(recipe, data=[str(data)], test=None, name=name, runs=runs, today=today)
+
+    refuse, new = OnNameTaken.REFUSE, OnNameTaken.START_NEXT
+    first = wanted(27).chosen_folder(refuse)
+    assert first == runs / "small-2026-11-27"
+    await go(first, data, services=None)
+    assert wanted(28).chosen_folder(refuse) == first
+    assert wanted(28).chosen_folder(new) == first, "interrupted"
+    report = Ledger(first / "ledger.sqlite")
+    report.begin("report", "digest")
+    report.finish("report", {})
+    assert wanted(28).chosen_folder(refuse) == first
+    assert wanted(28).chosen_folder(new) == runs / "small-2026-11-28"
+    assert wanted(27).chosen_folder(new) == runs / "small-2026-11-27-2"
+    write(data, "two")
+    assert wanted(28).chosen_folder(refuse) == runs / "small-2026-11-28"
+    # On the same day the name is taken, and what differs is said.
+    assert wanted(27).chosen_folder(refuse) == first
+    with pytest.raises(RunInputsError, match="data"):
+        await go(first, data, services=None)
+    assert wanted(28).plan == runs / "plans" / "small"
+    assert wanted(28, "mine").plan == runs / "plans" / "mine"
+    with pytest.raises(ConfigurationError, match="no questions were passed"):
+        RunRequest.of(recipe, data=None, test=None, name=None, runs=runs)

@@ -327,13 +327,13 @@ async def test_a_repeat_is_compared_as_a_run_and_leaves_the_rest_to_its_run(
 ) -> None:
     folder, repeat = tmp_path / "demo", tmp_path / "demo" / "repeats" / "2"
     await go(folder, data, 2)
-    found = compare_runs(folder, find_run(tmp_path, "demo/repeats/2"))
+    found = compare_runs([folder, find_run(tmp_path, "demo/repeats/2")])
     assert not found.same_test_rows
     shown = {row.system: row.second for row in found.figures if row.metric == "micro_f1"}
     assert shown == {
         name: figures["micro_f1"].values[1] for name, figures in verdict_in(folder).systems.items()
     }
-    assert compare_runs(repeat, repeat).same_test_rows
+    assert compare_runs([repeat, repeat]).same_test_rows == (True, True)
     assert (overview(repeat).tagger_micro_f1, overview(repeat).state) == (None, "done")
     assert RunDetails.of(repeat).metrics is not None
     with pytest.raises(ConfigurationError, match="no tagger") as caught:
@@ -352,7 +352,7 @@ async def test_a_repeat_without_a_verdict_names_the_command_that_finishes_it(
     with pytest.raises(TypeError):
         await go(folder, data, 2)
     with pytest.raises(ConfigurationError, match="'2' has no verdict yet") as caught:
-        compare_runs(folder, folder / "repeats" / "2")
+        compare_runs([folder, folder / "repeats" / "2"])
     wanted = f"lawtags run RECIPE --name demo --runs {tmp_path} --set evaluation.repeats=2"
     assert str(caught.value.hint).endswith(wanted)
 

@@ -1,0 +1,43 @@
+"""Removing the folder of a run, once nothing of it is left on a platform."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from lawtags_client.errors import ConfigurationError
+from lawtags_client.intents import SqliteIntents
+from lawtags_client.runs.lock import run_lock
+from lawtags_client.runs.naming import run_of_repeat
+
+_LEDGER = "ledger.sqlite"
+
+
+def remove_run(folder: Path, *, keep_on_platform: bool = False) -> None:
+    """Remove the folder of a run.
+
+    Args:
+        folder: of the run.
+        keep_on_platform: whether jobs and models on a platform may lose their only record.
+
+    Raises:
+        ConfigurationError: it is a repeat of another run, or a platform still has something of it.
+        BusyError: a process works on the run.
+    """
+    if run_of_repeat(folder) is not None:
+        raise ConfigurationError(
+            f"{folder} is a repeat of another run", hint="Remove the run itself, with all of its repeats."
+        )
+    with run_lock(folder):
+        left = len(SqliteIntents(folder / _LEDGER).all())
+        if left and not keep_on_platform:
+            raise ConfigurationError(
+                f"run {folder.name!r} has {left} jobs on a platform, and its folder is their only record",
+                hint=f"Remove them first: lawtags runs undo {folder.name}. To leave them there, add "
+                "--keep-on-platform.",
+            )
+        # Renamed first, so that a removal that is interrupted leaves no half of a run in the list.
+        gone = folder.parent / f".{folder.name}.removed"
+        shutil.rmtree(gone, ignore_errors=True)
+        folder.rename(gone)
+        shutil.rmtree(gone)
