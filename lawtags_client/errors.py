@@ -3,6 +3,7 @@
 * LawtagsError
   x ConfigurationError        a setting, recipe or argument is wrong (exit code 2)
     + MissingExtraError       an optional package is not installed
+    + RecipeError             keys or values of a recipe are wrong
     + RunInputsError          a run of this name was made from other inputs
     + ClientClosedError       the client is closed
   x DataError                 a row or file cannot be used; names file, line and field
@@ -135,6 +136,19 @@ class MissingExtraError(ConfigurationError):
         )
         self.package = package
         self.extra = extra
+
+
+class RecipeError(ConfigurationError):
+    """Keys or values of a recipe are wrong.
+
+    Args:
+        faults: what is wrong, one line each, with file, line and key.
+        hint: what to do next.
+    """
+
+    def __init__(self, faults: Sequence[str], *, hint: str) -> None:
+        super().__init__("\n".join(faults), hint=hint, detail=list(faults))
+        self.faults = tuple(faults)
 
 
 class RunInputsError(ConfigurationError):
@@ -383,6 +397,7 @@ __all__ = [
     "PermissionDeniedError",
     "ProtocolError",
     "RateLimitedError",
+    "RecipeError",
     "ResourceLimitError",
     "RowsFailedError",
     "RunInputsError",

@@ -16,6 +16,7 @@ from lawtags_client.cli import (
     local,
     migrate,
     models,
+    recipes,
     run,
     runs,
     steps,
@@ -52,6 +53,7 @@ _WHOLE, _STEPS, _LOOK = "Pipeline", "Individual steps", "Inspect and manage"
 app.command(rich_help_panel=_WHOLE)(demo.demo)
 app.command(rich_help_panel=_WHOLE)(run.run)
 app.command(rich_help_panel=_WHOLE)(run.plan)
+app.add_typer(recipes.app, name="recipe", rich_help_panel=_WHOLE)
 app.command("curate", rich_help_panel=_STEPS)(curate.curate)
 app.command(rich_help_panel=_STEPS)(steps.upload)
 app.command(rich_help_panel=_STEPS)(steps.customize)

@@ -15,7 +15,7 @@ import typer
 
 from lawtags_client.cli.options import HiddenProfile, Json, NoInput, Profile, Verbose
 from lawtags_client.cli.session import Session, json_line
-from lawtags_client.errors import ConfigurationError, DataError, LawtagsError
+from lawtags_client.errors import ConfigurationError, DataError, LawtagsError, RecipeError
 from lawtags_client.settings import LOCAL_PROFILE
 from lawtags_client.terminal import escape_controls
 
@@ -126,7 +126,9 @@ def explain(problem: LawtagsError, *, as_json: bool) -> None:
     hint = problem.hint or ""
     first = str(problem).removesuffix(f"\n{hint}") if hint else str(problem)
     console = Console(stderr=True, highlight=False)
-    console.print(Text("Error: ", style="bold red") + Text(escape_controls(first)), soft_wrap=True)
+    lines = problem.faults if isinstance(problem, RecipeError) else (first,)
+    for line in lines:
+        console.print(Text("Error: ", style="bold red") + Text(escape_controls(line)), soft_wrap=True)
     if hint:
         console.print(Text(escape_controls(hint)), soft_wrap=True)
 

@@ -40,12 +40,32 @@ _LORA = {
     "adapter_dropout": "dropout",
     "target_modules": "target_modules",
 }
+LAYOUT: Mapping[str, str] = {
+    "micro_batch_size": "batch.micro_batch_size",
+    "precision": "training.precision",
+    "max_seq_length": "training.max_seq_length",
+}
+"""What the config decides on v1, and the job on Helix."""
 TRAINED_TOKENS = 2048
 """Longer rows are truncated to so many tokens: ``max_seq_length`` of Helix where a job does not set it."""
 
+_PRECISIONS: Mapping[str, str] = {"bf16-mixed": "bf16", "fp8-mixed": "fp8"}
 # Helix reports at most every ten seconds, whatever is asked for.
 _WITHOUT_EQUIVALENT = frozenset({"log_every_n_steps"})
 _SHARED = frozenset({"training_type", "finetuning_type", "batch_size", "optimizer", "lora", "dpo"})
+
+
+def helix_names() -> dict[str, str]:
+    """The field of a Helix job for each v1 hyperparameter that has one, with dots."""
+    return {
+        "finetuning_type": "training.finetuning_type",
+        "batch_size": "batch.global_batch_size",
+        "optimizer": "optimizer.optimizer, optimizer.lr_decay_style",
+        **{name: f"schedule.{field}" for name, field in _SCHEDULE.items()},
+        **{name: f"optimizer.{field}" for name, field in _OPTIMIZER.items()},
+        **{f"lora.{name}": f"training.lora.{field}" for name, field in _LORA.items()},
+        **LAYOUT,
+    }
 
 
 def output_name(intent: FineTuneIntent) -> str:
@@ -104,6 +124,11 @@ def training_spec(intent: FineTuneIntent, *, base: str, dataset: str) -> Automod
     }
     if "batch_size" in given:
         spec["batch"] = {"global_batch_size": given["batch_size"], "micro_batch_size": 1}
+    for name, value in intent.layout.items():
+        section, _, field = LAYOUT[name].partition(".")
+        part = spec.get(section)
+        wanted = _PRECISIONS.get(str(value), value) if name == "precision" else value
+        spec[section] = {**(part if isinstance(part, Mapping) else {}), field: wanted}
     return AutomodelSpec.model_validate(spec)
 
 

@@ -67,6 +67,8 @@ class FineTuneIntent:
         hyperparameters: as the recipe gives them, None left out.
         output_model: ``namespace/name``.
         description: for people who look at the platform.
+        layout: ``micro_batch_size``, ``precision`` and ``max_seq_length``, where the recipe gives them; on v1
+            the config decides.
     """
 
     key: str
@@ -75,6 +77,7 @@ class FineTuneIntent:
     hyperparameters: Mapping[str, JsonValue]
     output_model: str
     description: str = ""
+    layout: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,10 +158,11 @@ def _notes(recipe: Recipe) -> Iterator[str]:
             "Helix keeps the checkpoint with the lowest validation loss by default, so more validations may "
             "change which one."
         )
-    yield (
-        f"Rows are truncated to {TRAINED_TOKENS:,} tokens, the default of Helix; on v1, the config decides "
-        "(max_seq_length)."
-    )
+    if training.max_seq_length is None:
+        yield (
+            f"Rows are truncated to {TRAINED_TOKENS:,} tokens, the default of Helix; on v1, the config "
+            "decides (max_seq_length)."
+        )
     if _has_key(recipe):
         yield "The key of curation.pii is not written to the migrated recipe: set LAWTAGS_PII_KEY."
     if training.method == "lora":

@@ -6,15 +6,17 @@ ignored costs a GPU job.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from lawtags_client.errors import ConfigurationError
+from lawtags_client.errors import ConfigurationError, RecipeError
 from lawtags_client.json_value import JsonObject, JsonRow, JsonValue
+from lawtags_client.runs.recipe_curation import curation_faults, curation_remedy
+from lawtags_client.runs.recipe_faults import faults_of, names, nearest, remedy
+from lawtags_client.runs.recipe_text import RecipeText
 
 SCHEMA_VERSION = 1
 RepeatedSystems = Literal["local", "all"]
@@ -34,7 +36,7 @@ class ModelSection(Section):
         output: the tuned model, ``namespace/name``; its version is made for each intent.
         tokenizer: folder or ``tokenizer.json`` of the base model, or the name of a base model in lawtags'
             cache; absent: token counts are estimates, and the plan says so.
-        license: licence of the base model, for the model card.
+        license: license of the base model, for the model card.
     """
 
     config: str = Field(pattern=r"^[^/\s]+/[^/\s]+@[^/\s]+$")
@@ -49,7 +51,7 @@ class DatasetSection(Section):
     Attributes:
         name: ``namespace/name``; the digest of the rows is appended, so that each version of the data
             has a repository of its own.
-        license: licence of the questions, for the model card.
+        license: license of the questions, for the model card.
         attribution: whom to name, for the model card.
     """
 
@@ -61,8 +63,36 @@ class DatasetSection(Section):
 class TrainingSection(Section):
     """Hyperparameters, named as the Customizer names them (``hyperparameters`` of a job).
 
+    What is left out is left to the platform. The last four are no fields of a v1 job: the plan compares them
+    with the Customizer's configuration, and says what the platform does in their place.
+
     Attributes:
+        method: ``lora`` makes an adapter, ``lora_merged`` a whole model from one, ``all_weights`` trains
+            every weight.
+        epochs: passes over the training rows.
+        batch_size: rows per optimizer step, over all GPUs; at most the number of validation rows.
+        learning_rate: at its highest, after the warm-up.
+        min_learning_rate: where the cosine ends; a tenth of ``learning_rate`` by default, and for 0 on v1.
+        warmup_steps: steps in which the learning rate rises; a tenth of all by default.
+        max_steps: optimizer steps at which the training ends, whatever is left of the epochs.
         token_budget: most training tokens to see, counted over all epochs; it lowers ``max_steps``.
+        weight_decay: of the optimizer.
+        adam_beta1: of the optimizer; with a cosine only.
+        adam_beta2: of the optimizer; with a cosine only.
+        optimizer: ``adamw_with_cosine_annealing``, ``adamw_with_flat_lr``, or the same with ``adam``.
+        val_check_interval: steps between validations, or the share of an epoch from 0.1 to 1.0; at least
+            once per epoch.
+        log_every_n_steps: steps between two points of the training loss.
+        seed: of the order of rows and of the adapter's first weights.
+        adapter_dim: rank of the adapter.
+        alpha: scale of the adapter, often once or twice its rank.
+        adapter_dropout: share of the adapter's inputs that are dropped in training.
+        target_modules: layers that get an adapter: ``linear_qkv``, ``linear_proj``, ``linear_fc1``,
+            ``linear_fc2``, or wildcards; all that the platform chooses by default.
+        micro_batch_size: rows per GPU and forward pass.
+        precision: of the numbers in training, such as ``bf16`` or ``bf16-mixed``.
+        max_seq_length: rows are cut to so many tokens.
+        gradient_clip: largest norm of the gradients.
     """
 
     method: Literal["lora", "lora_merged", "all_weights"] = "lora"
@@ -84,6 +114,10 @@ class TrainingSection(Section):
     alpha: int = Field(default=32, ge=1)
     adapter_dropout: float | None = Field(default=None, ge=0, lt=1)
     target_modules: tuple[str, ...] | None = None
+    micro_batch_size: int | None = Field(default=None, ge=1)
+    precision: Literal["bf16", "bf16-mixed", "fp16", "fp32", "fp8", "fp8-mixed"] | None = None
+    max_seq_length: int | None = Field(default=None, ge=1)
+    gradient_clip: float | None = Field(default=None, gt=0)
 
 
 class RetrieverSection(Section):
@@ -196,7 +230,22 @@ class WaitSection(Section):
 
 
 class Recipe(Section):
-    """A whole recipe. ``curation`` is read by the curation room, which refuses unknown keys as well."""
+    """A whole recipe.
+
+    Attributes:
+        schema_version: of the file, 1.
+        name: of the recipe, and of its runs unless ``--name`` gives another.
+        description: for people.
+        model: what is tuned.
+        dataset: where the rows go.
+        curation: how raw questions become rows.
+        training: hyperparameters.
+        retriever: the classifier without a language model.
+        encoder: the sentence encoder that is tuned.
+        evaluation: how the systems are judged.
+        wait: how long a run waits.
+        gates: bounds that the verdict must keep.
+    """
 
     schema_version: Literal[1]
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
@@ -233,58 +282,70 @@ def load_recipe(source: str | Path, overrides: JsonObject | None = None) -> Reci
         overrides: values that replace the file's, as a nested mapping.
 
     Raises:
-        ConfigurationError: the file is missing, is not YAML, or has unknown or wrong keys.
+        ConfigurationError: the file is missing, or is not YAML.
+        RecipeError: it has unknown or wrong keys.
+    """
+    path = find_recipe(source)
+    text = RecipeText.read(path)
+    content = text.content()
+    if content.get("schema_version") != SCHEMA_VERSION:
+        found = content.get("schema_version")
+        told = "missing" if found is None else f"{found!r}; expected {SCHEMA_VERSION}"
+        raise ConfigurationError(
+            f"{text.place(('schema_version',))}: schema_version is {told}",
+            hint=f"Write schema_version: {SCHEMA_VERSION} in its first line.",
+        )
+    recipe = parse_recipe(merged(content, overrides or {}), where=text, overrides=overrides)
+    if faults := curation_faults(recipe.curation, names(Recipe)):
+        raise RecipeError(
+            [fault.told(text, overrides or {}) for fault in faults], hint=curation_remedy(faults)
+        )
+    return recipe
+
+
+def find_recipe(source: str | Path) -> Path:
+    """The file of a recipe.
+
+    Args:
+        source: its path, or a bundled name.
+
+    Raises:
+        ConfigurationError: there is none.
     """
     path = Path(source)
-    if not path.is_file():
-        if str(source) not in bundled():
-            raise ConfigurationError(
-                f"there is no recipe {str(source)!r}",
-                hint=f"Pass a YAML file, or one of: {', '.join(bundled()) or 'none bundled'}",
-            )
-        path = bundled()[str(source)]
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (yaml.YAMLError, ValueError, RecursionError) as problem:
-        raise ConfigurationError(f"{path}: not a YAML file: {problem}") from None
-    if not isinstance(content, dict):
-        raise ConfigurationError(f"{path}: a recipe must be a mapping, not {type(content).__name__}")
-    if content.get("schema_version") != SCHEMA_VERSION:
-        raise ConfigurationError(
-            f"{path}: schema_version is {content.get('schema_version')!r}; expected {SCHEMA_VERSION}"
-        )
-    return parse_recipe(merged(content, overrides or {}), where=str(path), overrides=overrides)
+    if path.is_file():
+        return path
+    known = bundled()
+    if str(source) in known:
+        return known[str(source)]
+    alike = nearest(str(source), known)
+    meant = f"Did you mean {alike}? " if alike else ""
+    raise ConfigurationError(
+        f"there is no recipe {str(source)!r}",
+        hint=f"{meant}Pass a YAML file, or one of: {', '.join(known) or 'none bundled'}",
+    )
 
 
 def parse_recipe(
-    content: JsonObject, *, where: str = "recipe", overrides: JsonObject | None = None
+    content: JsonObject, *, where: RecipeText | str = "recipe", overrides: JsonObject | None = None
 ) -> Recipe:
     """Check a recipe's content.
 
     Args:
         content: the recipe, with the overrides merged in.
-        where: the file, for the message.
+        where: the file that it was read from, or what else names it in messages.
         overrides: what comes from ``--set`` instead of the file.
 
     Raises:
-        ConfigurationError: names each wrong key with its place, and the keys that exist there.
+        RecipeError: names each wrong key with its place, and the keys that exist there.
     """
     try:
         return Recipe.model_validate(content)
     except ValidationError as problem:
-        lines: list[str] = []
-        known: dict[str, str] = {}
-        for error in problem.errors():
-            location, message = error["loc"], error["msg"]
-            if error["type"] == "extra_forbidden":
-                message = "unknown option"
-                known[_place(location[:-1])] = ", ".join(_options_at(location[:-1]))
-            source = "--set " if _is_overridden(location, overrides or {}) else f"{where}: "
-            lines.append(f"{source}{_place(location)}: {message}")
-        hints = [f"Known options of {section}: {names}." for section, names in known.items()]
-        if len(known) < len(lines):
-            hints.append("Correct each value that is named above.")
-        raise ConfigurationError("\n".join(lines), hint=" ".join(hints)) from None
+        faults = faults_of(problem, Recipe)
+        raise RecipeError(
+            [fault.told(where, overrides or {}) for fault in faults], hint=remedy(faults, Recipe)
+        ) from None
 
 
 def merged(base: JsonObject, over: JsonObject) -> JsonRow:
@@ -314,29 +375,3 @@ def nested(values: JsonObject) -> JsonRow:
             inner = {part: inner}
         result = merged(result, {first: inner})
     return result
-
-
-def _place(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location) or "the recipe"
-
-
-def _options_at(location: tuple[int | str, ...]) -> Iterator[str]:
-    """The names of the options in a section; an index leads to the entries of its list."""
-    section: type[BaseModel] = Recipe
-    for part in location:
-        if isinstance(part, str):
-            annotation = section.model_fields[part].annotation
-            inner = next(iter(get_args(annotation)), annotation)
-            if isinstance(inner, type) and issubclass(inner, BaseModel):
-                section = inner
-    return iter(section.model_fields)
-
-
-def _is_overridden(location: tuple[int | str, ...], overrides: object) -> bool:
-    for part in location:
-        if not isinstance(overrides, Mapping):
-            return True
-        if part not in overrides:
-            return False
-        overrides = overrides[part]
-    return True

@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,14 @@ def test_the_hyperparameters_of_a_recipe_are_those_of_automodel() -> None:
     }
     path = "/apis/customization/v2/workspaces/law/automodel/jobs"
     openapi.check_request("POST", path, {"name": "tagger", "spec": spec})
+
+
+def test_what_the_config_decides_on_v1_is_sent() -> None:
+    intent = replace(wish(), layout={"micro_batch_size": 2, "precision": "bf16-mixed", "max_seq_length": 512})
+    spec = training_spec(intent, base="law/gemma", dataset="law/tags").to_wire()
+    plain = training_spec(wish(), base="law/gemma", dataset="law/tags").to_wire()
+    assert spec["batch"] == {**plain["batch"], "micro_batch_size": 2}
+    assert spec["training"] == {**plain["training"], "precision": "bf16", "max_seq_length": 512}
 
 
 @pytest.mark.parametrize("method", ["lora", "lora_merged", "all_weights"])

@@ -10,6 +10,7 @@ import yaml
 from lawtags_client.errors import JobCancelledError, JobFailedError
 from lawtags_client.files import atomic_write_json, atomic_write_text
 from lawtags_client.platform import FineTuneIntent
+from lawtags_client.runs.hyperparameters import job_layout
 from lawtags_client.runs.outputs import CustomizeOutput, JobPlan, PlanOutput, UploadOutput
 from lawtags_client.runs.series import Series, TrainingRecord
 from lawtags_client.runs.stage import RunContext, file_digests
@@ -30,6 +31,7 @@ class Customize:
             "config": plan.config,
             "hyperparameters": plan.hyperparameters,
             "output_model": plan.output_model,
+            **({"layout": layout} if (layout := job_layout(context.recipe.training)) else {}),
         }
 
     async def run(self, context: RunContext) -> CustomizeOutput:
@@ -45,6 +47,7 @@ class Customize:
             hyperparameters=plan.hyperparameters,
             output_model=plan.output_model,
             description=f"lawtags run {context.folder.name}",
+            layout=job_layout(context.recipe.training),
         )
         job = await context.platform.submit(intent)
         context.progress.note(f"job {job.id} makes {job.output_model}")

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.files import atomic_write_json
-from lawtags_client.json_value import JsonValue
 from lawtags_client.platform import TrainingConfig
+from lawtags_client.runs.hyperparameters import job_hyperparameters, plan_steps
 from lawtags_client.runs.outputs import CurateOutput, JobPlan, PlanOutput, TokenCounts
-from lawtags_client.runs.recipe import Recipe, TrainingSection
+from lawtags_client.runs.recipe import Recipe
 from lawtags_client.runs.rows import read_rows
 from lawtags_client.runs.stage import RunContext, file_digests
 from lawtags_client.runs.tokens import token_counter
@@ -64,60 +63,6 @@ class Plan:
             summary={"steps": steps, "training tokens": sum(lengths), "longest row": max(lengths)},
             plan=plan,
         )
-
-
-def plan_steps(training: TrainingSection, rows: int, tokens: int) -> int:
-    """Optimizer steps of a job.
-
-    Args:
-        training: the recipe's hyperparameters.
-        rows: training rows.
-        tokens: their tokens, prompts and answers together.
-    """
-    steps = training.epochs * math.ceil(rows / training.batch_size)
-    if training.max_steps is not None:
-        steps = min(steps, training.max_steps)
-    if training.token_budget is not None:
-        per_step = tokens / rows * training.batch_size
-        steps = min(steps, max(1, math.floor(training.token_budget / per_step)))
-    return steps
-
-
-def job_hyperparameters(training: TrainingSection, steps: int) -> dict[str, JsonValue]:
-    """The ``hyperparameters`` of the job; what the recipe leaves open is left to the service.
-
-    Args:
-        training: the recipe's hyperparameters.
-        steps: planned optimizer steps; the warm-up is a tenth of them where the recipe leaves it open, since
-            the service's default of 200 is longer than many LoRA jobs, and never all of them.
-    """
-    warmup = training.warmup_steps if training.warmup_steps is not None else max(1, steps // 10)
-    wanted: dict[str, JsonValue] = {
-        "training_type": "sft",
-        "finetuning_type": training.method,
-        "epochs": training.epochs,
-        "batch_size": training.batch_size,
-        "learning_rate": training.learning_rate,
-        "min_learning_rate": training.min_learning_rate,
-        "warmup_steps": min(warmup, steps - 1),
-        "max_steps": steps,
-        "weight_decay": training.weight_decay,
-        "adam_beta1": training.adam_beta1,
-        "adam_beta2": training.adam_beta2,
-        "optimizer": training.optimizer,
-        "val_check_interval": training.val_check_interval,
-        "log_every_n_steps": training.log_every_n_steps,
-        "seed": training.seed,
-    }
-    if training.method != "all_weights":
-        lora = {
-            "adapter_dim": training.adapter_dim,
-            "alpha": training.alpha,
-            "adapter_dropout": training.adapter_dropout,
-            "target_modules": list(training.target_modules) if training.target_modules else None,
-        }
-        wanted["lora"] = {key: value for key, value in lora.items() if value is not None}
-    return {key: value for key, value in wanted.items() if value is not None}
 
 
 def _token_counts(lengths: Sequence[int], most: int | None, *, exact: bool) -> TokenCounts:

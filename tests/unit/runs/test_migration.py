@@ -18,10 +18,10 @@ from lawtags_client.helix.names import is_valid
 from lawtags_client.platform.helix_jobs import training_spec
 from lawtags_client.platform.protocol import FineTuneIntent
 from lawtags_client.runs.facts import RunFacts
+from lawtags_client.runs.hyperparameters import job_hyperparameters
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.migration import migrate_recipe
 from lawtags_client.runs.recipe import Recipe, bundled, load_recipe, parse_recipe
-from lawtags_client.runs.stages.plan import job_hyperparameters
 
 
 def recipe(**training: object) -> Recipe:

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.platform import TrainingConfig
+from lawtags_client.runs.hyperparameters import job_hyperparameters, plan_steps
 from lawtags_client.runs.recipe import TrainingSection, parse_recipe
-from lawtags_client.runs.stages.plan import _check, job_hyperparameters, plan_steps
+from lawtags_client.runs.stages.plan import _check
 
 ROWS = {"training": 100, "validation": 20, "testing": 20}
 

@@ -93,7 +93,7 @@ def test_each_wrong_key_is_told_with_the_place_it_comes_from(tmp_path: Path) -> 
         load_recipe(path, {"training": {"epochs": "many"}})
     lines = caught.value.message.splitlines()
     assert any(line.startswith("--set training.epochs: ") for line in lines)
-    assert f"{path}: training.learning_rat: unknown option" in lines
+    assert f"{path}:6: training.learning_rat: unknown option; did you mean learning_rate?" in lines
 
 
 @pytest.mark.parametrize("word", ["off", '"off"', "OFF"])

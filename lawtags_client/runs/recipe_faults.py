@@ -1,0 +1,193 @@
+"""What is wrong with a recipe, in words: file, line and key, and the key that was probably meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+from pydantic import BaseModel, ValidationError
+
+from lawtags_client.runs.recipe_text import Location, RecipeText
+
+_ALIASES: Mapping[str, str] = {
+    "bs": "batch_size",
+    "global_batch_size": "batch_size",
+    "train_batch_size": "batch_size",
+    "per_device_train_batch_size": "micro_batch_size",
+    "wd": "weight_decay",
+    "num_epochs": "epochs",
+    "num_train_epochs": "epochs",
+    "max_epochs": "epochs",
+    "n_epochs": "epochs",
+    "steps": "max_steps",
+    "warmup": "warmup_steps",
+    "beta1": "adam_beta1",
+    "beta2": "adam_beta2",
+    "min_lr": "min_learning_rate",
+    "rank": "adapter_dim",
+    "r": "adapter_dim",
+    "lora_r": "adapter_dim",
+    "lora_rank": "adapter_dim",
+    "lora_dim": "adapter_dim",
+    "lora_alpha": "alpha",
+    "lora_dropout": "adapter_dropout",
+    "dropout": "adapter_dropout",
+    "optim": "optimizer",
+    "finetuning_type": "method",
+    "peft": "method",
+    "max_grad_norm": "gradient_clip",
+    "gradient_clip_val": "gradient_clip",
+    "max_length": "max_seq_length",
+    "seq_length": "max_seq_length",
+    "logging_steps": "log_every_n_steps",
+    "eval_steps": "val_check_interval",
+    "random_state": "seed",
+    "base_model": "config",
+    "output_model": "output",
+    "data": "dataset",
+}
+"""Names of other trainers."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeFault:
+    """Something that is wrong with a recipe.
+
+    Args:
+        location: of the value.
+        message: what is wrong.
+        unknown: whether there is no such key.
+        meant: the key that was probably meant.
+    """
+
+    location: Location
+    message: str
+    unknown: bool = False
+    meant: str | None = None
+
+    def told(self, where: RecipeText | str, overrides: object) -> str:
+        """The fault in one line.
+
+        Args:
+            where: the file, or what else the recipe comes from.
+            overrides: what comes from ``--set`` instead.
+        """
+        if _is_overridden(self.location, overrides):
+            source = "--set "
+        else:
+            source = f"{where if isinstance(where, str) else where.place(self.location)}: "
+        meant = f"; did you mean {self.meant}?" if self.meant else ""
+        return f"{source}{dotted(self.location)}: {self.message}{meant}"
+
+
+def faults_of(problem: ValidationError, root: type[BaseModel]) -> list[RecipeFault]:
+    """The faults that a check of a recipe found.
+
+    Args:
+        problem: of pydantic.
+        root: the class of the whole recipe.
+    """
+    return [
+        unknown_key(error["loc"], options_at(root, error["loc"][:-1]), names(root))
+        if error["type"] == "extra_forbidden"
+        else RecipeFault(error["loc"], error["msg"])
+        for error in problem.errors(include_url=False, include_context=False)
+    ]
+
+
+def unknown_key(
+    location: Location, known: Collection[str], elsewhere: Mapping[str, Sequence[str]]
+) -> RecipeFault:
+    """The fault of a key that does not exist.
+
+    Args:
+        location: of the key.
+        known: the keys that there are in its place.
+        elsewhere: the sections that have a key, by its name.
+    """
+    key = str(location[-1])
+    meant = nearest(key, known)
+    if meant is None:
+        other = nearest(key, elsewhere)
+        meant = elsewhere[other][0] if other is not None else None
+    return RecipeFault(location, "unknown option", unknown=True, meant=meant)
+
+
+def nearest(key: str, known: Iterable[str]) -> str | None:
+    """The name that was probably meant.
+
+    Example:
+        >>> nearest("lr", ["epochs", "learning_rate"])
+        'learning_rate'
+    """
+    names = list(known)
+    plain = {_plain(name): name for name in names}
+    asked = _plain(key)
+    if asked in plain:
+        return plain[asked]
+    if (alias := _ALIASES.get(key.lower().replace("-", "_"))) in names:
+        return alias
+    initials = {"".join(word[0] for word in name.split("_") if word): name for name in names if "_" in name}
+    if asked in initials:
+        return initials[asked]
+    close = difflib.get_close_matches(asked, plain, n=1, cutoff=0.7)
+    return plain[close[0]] if close else None
+
+
+def remedy(faults: Sequence[RecipeFault], root: type[BaseModel]) -> str:
+    """What to do about faults: the keys that there are, where one is unknown."""
+    sections = {fault.location[:-1]: None for fault in faults if fault.unknown}
+    hints = [
+        f"Known options of {dotted(section)}: {', '.join(options_at(root, section))}." for section in sections
+    ]
+    if any(not fault.unknown for fault in faults):
+        hints.append("Correct each value that is named above.")
+    return " ".join(hints)
+
+
+def dotted(location: Location) -> str:
+    """A location as words: keys and indices with dots."""
+    return ".".join(str(part) for part in location) or "the recipe"
+
+
+def options_at(root: type[BaseModel], location: Location) -> list[str]:
+    """The names of the options in a section; an index leads to the entries of its list."""
+    section = root
+    for part in location:
+        if isinstance(part, str):
+            section = _section(section, part) or section
+    return list(section.model_fields)
+
+
+def names(root: type[BaseModel]) -> dict[str, list[str]]:
+    """The sections of a recipe that have a key, as dotted names, by the name of the key."""
+    found: dict[str, list[str]] = {}
+    for name in root.model_fields:
+        section = _section(root, name)
+        for option in section.model_fields if section is not None else ():
+            found.setdefault(option, []).append(f"{name}.{option}")
+        found.setdefault(name, []).append(name)
+    return found
+
+
+def _section(model: type[BaseModel], name: str) -> type[BaseModel] | None:
+    field = model.model_fields.get(name)
+    annotation = field.annotation if field is not None else None
+    inner = next(iter(get_args(annotation)), annotation)
+    return inner if isinstance(inner, type) and issubclass(inner, BaseModel) else None
+
+
+def _plain(name: str) -> str:
+    return "".join(char for char in name.lower() if char.isalnum())
+
+
+def _is_overridden(location: Location, overrides: object) -> bool:
+    for part in location:
+        if not isinstance(overrides, Mapping):
+            return True
+        if part not in overrides:
+            return False
+        overrides = overrides[part]
+    return True

@@ -1,0 +1,129 @@
+"""What a wrong recipe is answered with: file, line and key, and the key that was meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lawtags_client.errors import ConfigurationError, LawtagsError, RecipeError
+from lawtags_client.runs.recipe import Recipe, load_recipe
+from lawtags_client.runs.recipe_faults import names, nearest, options_at
+
+MINIMAL = "schema_version: 1\nname: small\nmodel:\n  config: ns/model@v1\n"
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "a recipe.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def faults(folder: Path, text: str) -> list[str]:
+    path = write(folder, text)
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path)
+    assert all(line.startswith(f"{path}:") for line in caught.value.faults)
+    return [line.removeprefix(f"{path}:") for line in caught.value.faults]
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("lr", "learning_rate"),
+        ("LearningRate", "learning_rate"),
+        ("learning-rate", "learning_rate"),
+        ("learning_rat", "learning_rate"),
+        ("wd", "weight_decay"),
+        ("lora_rank", "adapter_dim"),
+        ("max_grad_norm", "gradient_clip"),
+        ("num_train_epochs", "epochs"),
+        ("bs", "batch_size"),
+        ("qqq", None),
+    ],
+)
+def test_a_wrong_key_proposes_the_right_one(key: str, meant: str | None) -> None:
+    assert nearest(key, options_at(Recipe, ("training",))) == meant
+
+
+def test_each_alias_of_another_trainer_is_a_key_of_ours() -> None:
+    from lawtags_client.runs.recipe_faults import _ALIASES
+
+    assert set(_ALIASES.values()) <= set(names(Recipe))
+
+
+def test_faults_name_file_line_and_key(tmp_path: Path) -> None:
+    told = faults(tmp_path, f"{MINIMAL}lr: 1\n# a comment\ntraining:\n  bs: 8\n  epochs: many\n")
+    assert any(line.startswith("9: training.epochs: ") for line in told)
+    assert "8: training.bs: unknown option; did you mean batch_size?" in told
+    assert "5: lr: unknown option; did you mean training.learning_rate?" in told
+
+
+def test_a_missing_value_names_its_section(tmp_path: Path) -> None:
+    (told,) = faults(tmp_path, "schema_version: 1\nname: small\nmodel:\n  output: a/b\n")
+    assert told.startswith("3: model.config: Field required")
+
+
+def test_the_options_of_a_curation_are_checked_before_anything_is_read(tmp_path: Path) -> None:
+    told = faults(tmp_path, f"{MINIMAL}curation:\n  splt: {{}}\n  split:\n    sed: 1\n")
+    assert told == [
+        "6: curation.splt: unknown option; did you mean split?",
+        "8: curation.split.sed: unknown option; did you mean seed?",
+    ]
+    (told_value,) = faults(tmp_path, f"{MINIMAL}curation:\n  split:\n    by: chance\n")
+    assert told_value.startswith("7: curation.split.by: split.by cannot be 'chance'")
+    (told_type,) = faults(tmp_path, f"{MINIMAL}curation:\n  filters:\n    min_words: few\n")
+    assert told_type.startswith("7: curation.filters.min_words: ")
+
+
+def test_the_key_of_hashes_may_come_from_the_environment(tmp_path: Path) -> None:
+    recipe = load_recipe(write(tmp_path, f"{MINIMAL}curation:\n  pii: {{action: hash}}\n"))
+    assert recipe.curation == {"pii": {"action": "hash"}}
+
+
+def test_a_key_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, f"{MINIMAL}training:\n  epochs: 1\n  seed: 2\n  epochs: 3\n")
+    with pytest.raises(ConfigurationError) as caught:
+        load_recipe(path)
+    assert caught.value.message == f"{path}:8: epochs is there twice; it is in line 6, too"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a [x,x]\n"
+        + "".join(
+            f"{b}: &{b} [{','.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefghi", "bcdefghij", strict=True)
+        ),
+        f"{MINIMAL}curation: &a\n  columns: *a\n",
+        "- " * 400 + "x",
+        "a: " * 2,
+        "\ud800".encode("utf-8", "surrogatepass").decode("latin1"),
+    ],
+    ids=["bomb", "cycle", "deep", "colons", "bytes"],
+)
+def test_text_that_is_no_recipe_is_refused_in_words_and_soon(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_recipe(write(tmp_path, text))
+    assert caught.value.hint
+
+
+def test_a_file_too_large_for_a_recipe_is_not_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no recipe"):
+        load_recipe(write(tmp_path, "#" * (1 << 21)))
+
+
+@given(text=st.text(max_size=60), line=st.integers(0, 4))
+def test_whatever_a_line_says_is_read_or_refused_in_words(
+    tmp_path_factory: pytest.TempPathFactory, text: str, line: int
+) -> None:
+    lines = MINIMAL.splitlines()
+    lines.insert(line, text)
+    path = tmp_path_factory.getbasetemp() / "line.yaml"
+    path.write_bytes("\n".join(lines).encode("utf-8", "surrogatepass"))
+    try:
+        load_recipe(path)
+    except LawtagsError as problem:
+        assert problem.hint
