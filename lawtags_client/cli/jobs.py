@@ -12,7 +12,7 @@ import typer
 from lawtags_client.cli.command import command
 from lawtags_client.cli.options import DEFAULT_RUNS, CancelOnInterrupt, JobId
 from lawtags_client.cli.session import Session
-from lawtags_client.errors import ConfigurationError, JobCancelledError
+from lawtags_client.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from lawtags_client.services.audit import Audit
@@ -122,24 +122,19 @@ def watch(
     job_id: JobId,
     cancel_on_interrupt: CancelOnInterrupt = False,
 ) -> None:
-    """Follow a job until it ends: states, steps, losses, log lines. Example: lawtags jobs watch cust-…"""
+    """Follow a job until it ends: bar, remaining time, loss curves, states and log lines.
+
+    Ctrl-C leaves the job running; the same command attaches to it again.
+
+    With --json, each event is a line, with a TrainingState after each progress.
+
+    Example: lawtags jobs watch cust-…
+    """
     session.cancel_on_interrupt, session.followed = cancel_on_interrupt, lambda: job_id
 
-    async def work() -> None:
-        async with session.client() as nemo:
-            job = await nemo.customizer.job(job_id)
-            async for event in job.watch():
-                if session.json:
-                    session.emit({"event": type(event).__name__, **asdict(event)})
-                else:
-                    session.say(str(event))
-            try:
-                await job.wait()
-            except JobCancelledError as problem:
-                # A command that only watches a job has no intent to submit it with.
-                raise JobCancelledError(problem.message, job_id=job_id, reason=problem.reason) from None
+    from lawtags_client.cli.job_watch import watch_job
 
-    session.run(work())
+    session.run(watch_job(session, job_id))
 
 
 @app.command("cancel")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from rich.box import SIMPLE
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -21,15 +22,22 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from lawtags_client.cli.training_panel import TrainingPanel
 from lawtags_client.runs.progress import Progress as Receiver
+from lawtags_client.runs.training_monitor import TrainingState, duration_words
 from lawtags_client.terminal import escape_controls
+
+# Seconds between two looks whether anything was said.
+_BEAT = 5.0
 
 
 @contextlib.contextmanager
 def shown(console: Console) -> Iterator[Receiver]:
     """The receiver that fits the console; bars are taken down at the end."""
     if not console.is_terminal:
-        yield ProgressLines(console)
+        lines = ProgressLines(console)
+        with _beating(lines):
+            yield lines
         return
     columns = (
         SpinnerColumn(),
@@ -40,8 +48,35 @@ def shown(console: Console) -> Iterator[Receiver]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[text]}", style="dim", markup=False),
     )
-    with Progress(*columns, console=console, transient=True) as bars:
+    with _Bars(*columns, console=console, transient=True) as bars:
         yield ProgressBars(bars)
+
+
+@contextlib.contextmanager
+def _beating(lines: ProgressLines) -> Iterator[None]:
+    """Let lines say from time to time that the work goes on, whatever the work's own thread does."""
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(_BEAT):
+            lines.beat()
+
+    threading.Thread(target=beat, daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
+
+
+class _Bars(Progress):
+    """Bars, and the training below them."""
+
+    panel: TrainingPanel | None = None
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        if self.panel is not None:
+            yield self.panel
 
 
 def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
@@ -60,7 +95,7 @@ def _words(summary: Mapping[str, object]) -> str:
 class ProgressBars:
     """One bar for the running stage, one line for each that is done."""
 
-    def __init__(self, bars: Progress) -> None:
+    def __init__(self, bars: _Bars) -> None:
         self._bars = bars
         self._task: TaskID | None = None
 
@@ -78,6 +113,11 @@ class ProgressBars:
             self._task, completed=int(done), total=total and int(total), text=escape_controls(text)
         )
 
+    def training(self, state: TrainingState) -> None:
+        left = "" if state.seconds_left is None else f"{duration_words(state.seconds_left)} left"
+        self.update(state.steps, state.total_steps, left)
+        self._bars.panel = TrainingPanel(state)
+
     def note(self, text: str) -> None:
         self._print(f"  {text}", style="dim")
 
@@ -92,50 +132,86 @@ class ProgressBars:
         self._bars.console.print(escape_controls(text), style=style, markup=False)
 
     def _drop(self) -> None:
+        self._bars.panel = None
         if self._task is not None:
             self._bars.remove_task(self._task)
             self._task = None
 
 
 class ProgressLines:
-    """A line when something starts or ends, and every few seconds in between.
+    """A line when something starts or ends, and every few seconds in between if something is new.
+
+    While nothing is new, a line says now and then that the work goes on, and for how long.
 
     Args:
         console: where they go.
         every: minimum number of seconds between two lines of progress.
+        quiet: seconds without a line after which one says that the work goes on.
         clock: seconds.
     """
 
     def __init__(
-        self, console: Console, *, every: float = 15.0, clock: Callable[[], float] = time.monotonic
+        self,
+        console: Console,
+        *,
+        every: float = 15.0,
+        quiet: float = 45.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._console = console
         self._every = every
+        self._quiet = quiet
         self._clock = clock
-        self._last = clock()
+        self._last = self._updated = self._begun = clock()
+        self._stage: str | None = None
+        self._now = self._told = ""
+        # The heart beats in a thread of its own.
+        self._lock = threading.RLock()
 
     def stage(self, name: str, number: int, total: int) -> None:
-        self._last = self._clock()
-        self._print(f"[{number}/{total}] {name}")
+        with self._lock:
+            self._stage, self._now, self._told = name, "", ""
+            self._begun = self._updated = self._clock()
+            self._print(f"[{number}/{total}] {name}")
 
     def skipped(self, name: str, number: int, total: int) -> None:
         self._print(f"[{number}/{total}] {name}: done before")
 
     def update(self, done: float, total: float | None, text: str) -> None:
-        if self._clock() - self._last < self._every:
-            return
-        self._last = self._clock()
         reached = f"{done:.0f}/{total:.0f} ({done / total:.0%})" if total else f"{done:.0f}" if done else ""
-        self._print(f"    {reached} {text}".rstrip())
+        with self._lock:
+            self._now = f"{reached} {text}".strip()
+            if self._now != self._told and self._clock() - self._updated >= self._every:
+                self._told, self._updated = self._now, self._clock()
+                self._print(f"    {self._now}")
+
+    def training(self, state: TrainingState) -> None:
+        words = state.words()
+        self.update(state.steps, state.total_steps, f"training, {words}" if words else "training")
+
+    def beat(self) -> None:
+        """Say that the work goes on, if nothing was said for long."""
+        with self._lock:
+            if self._stage is None or self._clock() - self._last < self._quiet:
+                return
+            self._told, self._updated = self._now, self._clock()
+            reached = f", {self._now}" if self._now else ""
+            self._print(f"    {self._stage}: {duration_words(self._clock() - self._begun)} so far{reached}")
 
     def note(self, text: str) -> None:
         self._print(f"    {text}")
 
     def table(self, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        self._console.print(_table(title, headings, rows))
+        with self._lock:
+            self._last = self._clock()
+            self._console.print(_table(title, headings, rows))
 
     def finished(self, name: str, seconds: float, summary: Mapping[str, object]) -> None:
-        self._print(f"    {name} done in {seconds:.1f} s: {_words(summary)}")
+        with self._lock:
+            self._stage = None
+            self._print(f"    {name} done in {seconds:.1f} s: {_words(summary)}")
 
     def _print(self, text: str) -> None:
-        self._console.print(escape_controls(text), markup=False, soft_wrap=True)
+        with self._lock:
+            self._last = self._clock()
+            self._console.print(escape_controls(text), markup=False, soft_wrap=True)

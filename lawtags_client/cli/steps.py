@@ -15,6 +15,7 @@ from lawtags_client.cli.session import Session
 from lawtags_client.errors import ConfigurationError, JobCancelledError, JobFailedError
 
 if TYPE_CHECKING:
+    from lawtags_client.client import NeMo
     from lawtags_client.platform import EvaluationSummary
     from lawtags_client.services.customizer.job import Job
     from lawtags_client.services.customizer.methods import Method
@@ -123,7 +124,7 @@ def customize(
                 intent=intent,
                 hyperparameters=parse_settings(settings or []),
             )
-            await _follow(session, job, wait=wait)
+            await _follow(session, nemo, job, wait=wait)
             return job
 
     done = session.run(work())
@@ -232,7 +233,8 @@ def _model_of(job: Job) -> str:
     return f"output model: {job.output_model}"
 
 
-async def _follow(session: Session, job: Job, *, wait: bool) -> None:
+async def _follow(session: Session, nemo: NeMo, job: Job, *, wait: bool) -> None:
+    from lawtags_client.cli.job_watch import show_job
     from lawtags_client.services.customizer.events import WarningIssued
 
     session.followed = lambda: job.id
@@ -244,10 +246,11 @@ async def _follow(session: Session, job: Job, *, wait: bool) -> None:
         for warning in job.record.warnings:
             session.report(str(WarningIssued.of(warning)))
         return
-    if not ended:
-        async for event in job.watch():
-            session.report(str(event))
     try:
+        if not ended:
+            with session.progress() as progress:
+                await show_job(nemo, job.id, progress)
+        # Its record is read again; a job that had ended before raises here.
         await job.wait()
     except (JobFailedError, JobCancelledError) as problem:
         repaired = "" if isinstance(problem, JobCancelledError) else "Fix the reported error. "

@@ -188,6 +188,8 @@ class HelixPlatform:
                     percentage=progress.percentage,
                     points=tuple(points),
                     messages=messages,
+                    lines=messages,
+                    total_steps=progress.total_steps,
                 )
             if is_final(status.status):
                 awaited(job_id, None).check(status.status, status.reason)
@@ -210,6 +212,10 @@ class HelixPlatform:
         except LawtagsError:
             pass
         return tuple(lines)
+
+    async def cancel(self, job_id: str) -> None:
+        """Request that a training ends; one that has ended already stays as it is."""
+        await self._helix.jobs.cancel(job_id)
 
     async def served(self, model: str, *, timeout: float) -> None:
         """Wait until a server that the gateway knows has the model or adapter."""

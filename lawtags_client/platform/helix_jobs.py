@@ -163,6 +163,7 @@ class TrainingProgress:
     def __init__(self) -> None:
         self._told: dict[tuple[str, int], float] = {}
         self.steps: int | None = None
+        self.total_steps: int | None = None
         self.percentage: float | None = None
 
     def update(self, status: JobStatus) -> list[Point]:
@@ -174,6 +175,7 @@ class TrainingProgress:
         for task in _training_tasks(status):
             details = task.status_details
             self.steps = _integer(details.get("step"), self.steps)
+            self.total_steps = _integer(details.get("max_steps"), self.total_steps)
             self.percentage = _float(details.get("percentage_done"), self.percentage)
             for point in _series(details.get("metrics")):
                 name, step, value = point

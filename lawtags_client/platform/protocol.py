@@ -96,8 +96,12 @@ class JobUpdate:
         status: the job's state.
         steps: optimizer steps done.
         percentage: epoch-wise progress as the platform reports it, 0 to 100.
-        points: new metric points ``(metric, step, value)``.
-        messages: new log lines and warnings.
+        points: new metric points ``(metric, step, value)``; steps count from zero.
+        messages: new log lines and warnings that deserve attention.
+        lines: all new log lines and warnings, for a view of the last ones.
+        times: when steps were done, ``(step, seconds)`` by the platform's clock, if it says so.
+        total_steps: optimizer steps of the whole job, if the platform says so.
+        validate_every: steps between two validations, if that follows from the job.
     """
 
     status: str
@@ -105,6 +109,10 @@ class JobUpdate:
     percentage: float | None = None
     points: tuple[tuple[str, int, float], ...] = ()
     messages: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
+    times: tuple[tuple[int, float], ...] = ()
+    total_steps: int | None = None
+    validate_every: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +185,10 @@ class Platform(Protocol):
 
     def follow(self, job_id: str, *, timeout: float, stall: float) -> AsyncIterator[JobUpdate]:
         """Signs of life of a training until it is complete; other ends raise."""
+        ...
+
+    async def cancel(self, job_id: str) -> None:
+        """Request that a training ends; one that has ended already stays as it is."""
         ...
 
     async def served(self, model: str, *, timeout: float) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 
 from lawtags_client.client import NeMo
 from lawtags_client.closing import closing
-from lawtags_client.errors import ConfigurationError, WaitTimeoutError
+from lawtags_client.errors import ConfigurationError, ConflictError, WaitTimeoutError
 from lawtags_client.json_value import JsonValue
 from lawtags_client.platform import prompting
 from lawtags_client.platform.protocol import (
@@ -24,15 +25,8 @@ from lawtags_client.platform.protocol import (
     TrainingConfig,
 )
 from lawtags_client.platform.silence import silent_job
+from lawtags_client.platform.v1_updates import UpdateReader
 from lawtags_client.services.customizer.configs import full_name
-from lawtags_client.services.customizer.events import (
-    JobEvent,
-    LogWritten,
-    MetricRecorded,
-    ProgressMade,
-    StateChanged,
-    WarningIssued,
-)
 from lawtags_client.services.evaluator import rows_scored, scores
 from lawtags_client.settings import ServiceName, Settings
 from lawtags_client.tagging.vocabulary import Vocabulary
@@ -145,11 +139,7 @@ class V1Platform:
             WaitTimeoutError: it took longer than ``timeout`` seconds; it is still running.
         """
         job = await self._nemo.customizer.job(job_id)
-        looks = job.looks()
-        # Not the job's own: that has changed before what led to it is told.
-        status = job.status or "unknown"
-        steps: int | None = None
-        percentage: float | None = None
+        looks, reader = job.looks(), UpdateReader(job.record)
         clock = self._nemo.clock
         begin = clock.monotonic()
         while True:
@@ -160,20 +150,14 @@ class V1Platform:
                 break
             except TimeoutError:
                 raise silent_job(job.id, job.status, stall=stall, late=left <= stall) from None
-            for event in events:
-                if isinstance(event, ProgressMade):
-                    steps, percentage = event.steps, event.percentage
-                elif isinstance(event, StateChanged):
-                    status = event.state
-            yield JobUpdate(
-                status=status,
-                steps=steps,
-                percentage=percentage,
-                points=tuple(point for event in events for point in _points(event)),
-                messages=tuple(map(str, filter(_is_noted, events))),
-            )
+            yield reader.read(events)
         # The job has come to an end: this raises unless it is a good one.
         await job.wait()
+
+    async def cancel(self, job_id: str) -> None:
+        """Request that a training ends; one that has ended already stays as it is."""
+        with contextlib.suppress(ConflictError):
+            await self._nemo.customizer.cancel(job_id)
 
     async def served(self, model: str, *, timeout: float) -> None:
         """Wait until the model answers at the inference endpoint."""
@@ -249,10 +233,6 @@ class V1Platform:
         )
 
 
-def _is_noted(event: JobEvent) -> bool:
-    return isinstance(event, WarningIssued) or (isinstance(event, LogWritten) and bool(event.detail))
-
-
 def service_addresses(settings: Settings) -> dict[str, str]:
     """The address of each service that a run depends on, of those that are set."""
     return {name: settings.address(name).url for name in _SERVICES if settings.has_address(name)}
@@ -293,9 +273,3 @@ def evaluation_config(intent: EvaluationIntent) -> dict[str, JsonValue]:
             }
         },
     }
-
-
-def _points(event: object) -> tuple[tuple[str, int, float], ...]:
-    if isinstance(event, MetricRecorded) and event.step is not None:
-        return ((event.series, event.step, event.value),)
-    return ()

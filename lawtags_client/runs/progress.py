@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from lawtags_client.terminal import escape_controls
+
+if TYPE_CHECKING:
+    from lawtags_client.runs.training_monitor import TrainingState
 
 
 class Progress(Protocol):
@@ -20,6 +23,9 @@ class Progress(Protocol):
 
     def update(self, done: float, total: float | None, text: str) -> None:
         """The running stage has come this far."""
+
+    def training(self, state: TrainingState) -> None:
+        """The training of the running stage has come this far."""
 
     def note(self, text: str) -> None:
         """Something worth a line."""
@@ -45,6 +51,9 @@ class LoggedProgress:
 
     def update(self, done: float, total: float | None, text: str) -> None:
         self._logger.debug("%s: %s of %s", escape_controls(text), done, total)
+
+    def training(self, state: TrainingState) -> None:
+        self.update(state.steps, state.total_steps, f"training, {state.words()}".rstrip(", "))
 
     def note(self, text: str) -> None:
         self._logger.info("%s", escape_controls(text))

@@ -120,6 +120,21 @@ class TrainingSection(Section):
     gradient_clip: float | None = Field(default=None, gt=0)
 
 
+class OverfittingSection(Section):
+    """What to do if the validation loss rises while the training loss falls.
+
+    Attributes:
+        action: ``warn`` says so; ``stop`` also ends the job and keeps the best step, if that takes fewer
+            steps than to finish it; ``ignore`` does neither.
+        patience: how many validations in a row must be worse than the lowest one.
+        rise: how much worse each of them must be, as a share of the lowest validation loss.
+    """
+
+    action: Literal["warn", "stop", "ignore"] = "warn"
+    patience: int = Field(default=3, ge=1)
+    rise: float = Field(default=0.02, ge=0)
+
+
 class RetrieverSection(Section):
     """The classifier that the tuned model is mixed with.
 
@@ -240,6 +255,7 @@ class Recipe(Section):
         dataset: where the rows go.
         curation: how raw questions become rows.
         training: hyperparameters.
+        overfitting: what to do with a training that overfits.
         retriever: the classifier without a language model.
         encoder: the sentence encoder that is tuned.
         evaluation: how the systems are judged.
@@ -254,6 +270,7 @@ class Recipe(Section):
     dataset: DatasetSection = DatasetSection()
     curation: JsonObject = Field(default_factory=dict)
     training: TrainingSection = TrainingSection()
+    overfitting: OverfittingSection = OverfittingSection()
     retriever: RetrieverSection = RetrieverSection()
     encoder: EncoderSection = EncoderSection()
     evaluation: EvaluationSection = EvaluationSection()

@@ -1,15 +1,10 @@
-"""Metric series of a training: collected, summarized, written for TensorBoard."""
+"""Metric series of a training: collected and summarized."""
 
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-
-from lawtags_client.errors import MissingExtraError
-from lawtags_client.json_value import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +16,32 @@ class SeriesPoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoppedTraining:
+    """A job that was cancelled because the model overfit; steps are counted from one.
+
+    Attributes:
+        job: its id.
+        best_step: the step with the lowest validation loss.
+        stopped_at: the step of the last validation before it was cancelled.
+        planned: the steps that it would have taken.
+        reason: the finding in words.
+        metrics: the points of each metric, by step counted from zero.
+    """
+
+    job: str
+    best_step: int
+    stopped_at: int
+    planned: int
+    reason: str
+    metrics: dict[str, tuple[SeriesPoint, ...]]
+
+    @property
+    def steps_saved(self) -> int:
+        """Steps that were not trained: the job's rest, less those of the job that trains up to the best."""
+        return self.planned - self.stopped_at - self.best_step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRecord:
     """The finished training job; content of ``customization.json``.
 
@@ -28,11 +49,13 @@ class TrainingRecord:
         job: its id.
         output_model: the model it made.
         metrics: the points of each metric, by step.
+        stopped: the job before it that was stopped because the model overfit, if there was one.
     """
 
     job: str
     output_model: str
     metrics: dict[str, tuple[SeriesPoint, ...]]
+    stopped: StoppedTraining | None = None
 
 
 class Series:
@@ -68,37 +91,3 @@ class Series:
             )
             for metric, points in sorted(self._points.items())
         }
-
-    def write_tensorboard(self, folder: Path, hyperparameters: JsonObject) -> list[Path]:
-        """Write the series as TensorBoard events.
-
-        Args:
-            folder: emptied first, so that a repeated stage leaves one event file.
-            hyperparameters: written as a text summary beside the scalars.
-
-        Returns:
-            The files written.
-
-        Raises:
-            MissingExtraError: the ``tensorboard`` package is absent.
-        """
-        try:
-            from tensorboard.compat.proto.event_pb2 import Event
-            from tensorboard.compat.proto.summary_pb2 import Summary
-            from tensorboard.plugins.text.summary_v2 import text_pb
-            from tensorboard.summary.writer.event_file_writer import EventFileWriter
-        except ImportError:
-            raise MissingExtraError("tensorboard", "report", "TensorBoard events") from None
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        writer = EventFileWriter(str(folder))
-        for metric, points in sorted(self._points.items()):
-            for step, value in sorted(points.items()):
-                summary = Summary(value=[Summary.Value(tag=metric, simple_value=value)])
-                writer.add_event(Event(step=step, summary=summary))
-        table = "\n".join(
-            ["| name | value |", "| --- | --- |", *(f"| {k} | {v} |" for k, v in hyperparameters.items())]
-        )
-        writer.add_event(Event(step=0, summary=text_pb("hyperparameters", table)))
-        writer.close()
-        return sorted(folder.iterdir())

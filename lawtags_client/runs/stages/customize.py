@@ -1,4 +1,8 @@
-"""Customize: the training job, submitted once and followed to its end."""
+"""Customize: the training job, submitted once and followed to its end.
+
+If the recipe says so, a job that overfits is stopped. A platform keeps no weights of a cancelled job, so a
+second one trains up to the step that was best.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,15 @@ import yaml
 
 from lawtags_client.errors import JobCancelledError, JobFailedError
 from lawtags_client.files import atomic_write_json, atomic_write_text
-from lawtags_client.platform import FineTuneIntent
+from lawtags_client.json_value import JsonObject, JsonValue
+from lawtags_client.platform import FineTuneIntent, JobReference
+from lawtags_client.runs.documents import validated
+from lawtags_client.runs.followed_job import FollowedJob, follow_job
 from lawtags_client.runs.hyperparameters import job_layout
-from lawtags_client.runs.outputs import CustomizeOutput, JobPlan, PlanOutput, UploadOutput
-from lawtags_client.runs.series import Series, TrainingRecord
+from lawtags_client.runs.ledger import StageRecord
+from lawtags_client.runs.outputs import CustomizeOutput, PlanOutput, UploadOutput
+from lawtags_client.runs.overfitting import Overfitting
+from lawtags_client.runs.series import StoppedTraining, TrainingRecord
 from lawtags_client.runs.stage import RunContext, file_digests
 from lawtags_client.runs.stages.encoder import tuning_beside
 
@@ -25,70 +34,128 @@ class Customize:
     leaves = CustomizeOutput
 
     def inputs(self, context: RunContext) -> Mapping[str, object]:
-        plan = context.left(PlanOutput).plan
+        plan, overfitting = context.left(PlanOutput).plan, context.recipe.overfitting
         return {
             "dataset": context.left(UploadOutput).dataset,
             "config": plan.config,
             "hyperparameters": plan.hyperparameters,
             "output_model": plan.output_model,
             **({"layout": layout} if (layout := job_layout(context.recipe.training)) else {}),
+            # Otherwise it changes nothing, and a run of an older release has none.
+            **({"overfitting": overfitting.model_dump()} if overfitting.action == "stop" else {}),
         }
 
     async def run(self, context: RunContext) -> CustomizeOutput:
-        plan = context.left(PlanOutput).plan
         record = context.ledger.stage(self.name)
         assert record is not None
+        try:
+            async with tuning_beside(context):
+                return await _Training(context, record).run()
+        except (JobFailedError, JobCancelledError):
+            context.ledger.add_failed_job(record)
+            raise
+
+
+class _Training:
+    """The job or jobs of one attempt.
+
+    Args:
+        context: the run.
+        record: of the stage.
+    """
+
+    def __init__(self, context: RunContext, record: StageRecord) -> None:
+        self._context = context
+        self._plan = context.left(PlanOutput).plan
         # A job that failed or was cancelled is not resumed: the next attempt submits another one.
         attempt = context.ledger.failed_jobs(record)
+        self._key = f"{context.run_id()}-{record.digest[:16]}-{attempt}"
+        self._fact = f"{record.name} stopped {record.digest}"
+
+    async def run(self) -> CustomizeOutput:
+        plan = self._plan
+        stopped = self._read_stopped()
+        if stopped is None:
+            job = await self._submit(plan.hyperparameters, self._key)
+            followed = await follow_job(self._context, job.id, plan, plan.hyperparameters, steps=plan.steps)
+            if followed.overfitting is None:
+                return self._finish(job, followed, plan.hyperparameters, None)
+            stopped = self._write_stopped(job, followed, followed.overfitting)
+        # Repeated after an interruption: a job that has ended stays as it is.
+        await self._context.platform.cancel(stopped.job)
+        wanted = shortened(plan.hyperparameters, stopped.best_step)
+        job = await self._submit(wanted, f"{self._key}-{stopped.best_step}")
+        followed = await follow_job(self._context, job.id, plan, wanted, steps=stopped.best_step)
+        return self._finish(job, followed, wanted, stopped)
+
+    async def _submit(self, hyperparameters: JsonObject, key: str) -> JobReference:
+        context, plan = self._context, self._plan
         intent = FineTuneIntent(
-            key=f"{context.run_id()}-{record.digest[:16]}-{attempt}",
+            key=key,
             config=plan.config,
             dataset=context.left(UploadOutput).dataset,
-            hyperparameters=plan.hyperparameters,
+            hyperparameters=hyperparameters,
             output_model=plan.output_model,
             description=f"lawtags run {context.folder.name}",
             layout=job_layout(context.recipe.training),
         )
         job = await context.platform.submit(intent)
         context.progress.note(f"job {job.id} makes {job.output_model}")
-        try:
-            async with tuning_beside(context):
-                series = await self._follow(context, job.id, plan.steps)
-        except (JobFailedError, JobCancelledError):
-            context.ledger.add_failed_job(record)
-            raise
-        return self._record(context, plan, job.id, job.output_model, series)
+        return job
 
-    async def _follow(self, context: RunContext, job_id: str, steps: int) -> Series:
-        series = Series()
-        wait = context.recipe.wait
-        status, shown = "", 0
-        async for sign in context.platform.follow(job_id, timeout=wait.training, stall=wait.stall):
-            series.add(sign.points)
-            # Each step once: late points are reported with the next one.
-            if sign.steps is not None and sign.steps != shown:
-                shown = sign.steps
-                context.progress.update(shown, steps, f"training{series.headline()}")
-            # In the order of events: the messages precede the state that they led to.
-            for message in sign.messages:
-                context.progress.note(message)
-            if sign.status != status:
-                status = sign.status
-                ended = series.headline() if status == "completed" else ""
-                context.progress.note(f"{status}{ended}")
-        return series
+    def _read_stopped(self) -> StoppedTraining | None:
+        known = self._context.ledger.fact(self._fact)
+        hint = "Use the release that wrote the run, or start another one with --new."
+        return None if known is None else validated(StoppedTraining, known, what="the ledger", hint=hint)
 
-    def _record(
-        self, context: RunContext, plan: JobPlan, job_id: str, model: str, series: Series
-    ) -> CustomizeOutput:
-        training = TrainingRecord(job=job_id, output_model=model, metrics=series.points())
-        written = [context.folder / "customization.json", context.folder / "hparams.yaml"]
-        atomic_write_json(written[0], asdict(training))
-        atomic_write_text(written[1], yaml.safe_dump(dict(plan.hyperparameters), sort_keys=False))
-        written += series.write_tensorboard(context.folder / "tensorboard", dict(plan.hyperparameters))
-        return CustomizeOutput(
-            files=file_digests(context.folder, written),
-            summary={"job": job_id, **series.last()},
-            job=job_id,
-            output_model=model,
+    def _write_stopped(self, job: JobReference, followed: FollowedJob, found: Overfitting) -> StoppedTraining:
+        """Record the decision before anything is cancelled, so that an interrupted run keeps to it."""
+        stopped = StoppedTraining(
+            job=job.id,
+            best_step=found.best_step,
+            stopped_at=found.step,
+            planned=self._plan.steps,
+            reason=str(found),
+            metrics=followed.series.points(),
         )
+        self._context.ledger.set_fact(self._fact, asdict(stopped))
+        return stopped
+
+    def _finish(
+        self,
+        job: JobReference,
+        followed: FollowedJob,
+        hyperparameters: JsonObject,
+        stopped: StoppedTraining | None,
+    ) -> CustomizeOutput:
+        folder = self._context.folder
+        training = TrainingRecord(
+            job=job.id, output_model=job.output_model, metrics=followed.series.points(), stopped=stopped
+        )
+        written = [folder / "customization.json", folder / "hparams.yaml"]
+        atomic_write_json(written[0], asdict(training))
+        atomic_write_text(written[1], yaml.safe_dump(dict(hyperparameters), sort_keys=False))
+        summary: dict[str, str | int | float | None] = {"job": job.id, **followed.series.last()}
+        if stopped is not None:
+            saved = f"{stopped.steps_saved} of {stopped.planned}"
+            summary |= {"stopped job": stopped.job, "kept step": stopped.best_step, "steps saved": saved}
+        return CustomizeOutput(
+            files=file_digests(folder, [*written, *followed.events]),
+            summary=summary,
+            job=job.id,
+            output_model=job.output_model,
+        )
+
+
+def shortened(hyperparameters: JsonObject, steps: int) -> dict[str, JsonValue]:
+    """The hyperparameters of a job that ends after so many steps.
+
+    Args:
+        hyperparameters: of the longer job.
+        steps: optimizer steps.
+    """
+    warmup = hyperparameters.get("warmup_steps")
+    wanted = {**hyperparameters, "max_steps": steps}
+    if isinstance(warmup, int):
+        wanted["warmup_steps"] = min(warmup, steps - 1)
+    return wanted

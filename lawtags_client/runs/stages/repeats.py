@@ -36,6 +36,7 @@ from lawtags_client.runs.stages.plan import Plan, check_parts
 from lawtags_client.runs.stages.predict import Predict
 from lawtags_client.runs.stages.serve import Serve
 from lawtags_client.runs.stages.upload import Upload
+from lawtags_client.runs.training_monitor import TrainingState
 from lawtags_client.runs.verdict import SYSTEMS
 
 if TYPE_CHECKING:
@@ -195,6 +196,9 @@ class _LabeledProgress:
 
     def update(self, done: float, total: float | None, text: str) -> None:
         self._progress.update(done, total, f"{self._label}, {text}")
+
+    def training(self, state: TrainingState) -> None:
+        self._progress.training(state)
 
     def note(self, text: str) -> None:
         self._progress.note(f"{self._label}: {text}")

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from lawtags_client.cli.progress import ProgressLines, shown
 from lawtags_client.runs.progress import LoggedProgress, Progress
+from lawtags_client.runs.training_monitor import TrainingState
 
 
 def tell_everything(progress: Progress) -> None:
@@ -42,6 +43,79 @@ def test_lines_tell_progress_now_and_then_only() -> None:
     assert [line.strip() for line in out.getvalue().splitlines()] == [
         "[1/1] train", "15/60 (25%) steps", "30/60 (50%) steps", "45/60 (75%) steps"
     ]  # fmt: skip
+
+
+def test_no_line_comes_twice_and_silence_is_explained() -> None:
+    now = [0.0]
+    out = io.StringIO()
+    lines = ProgressLines(Console(file=out), every=15.0, quiet=45.0, clock=lambda: now[0])
+    lines.stage("predict", 1, 2)
+    for second in range(1, 200):
+        now[0] = float(second)
+        # Something arrives every second for a minute, and nothing after that.
+        lines.update(min(second, 60), 134, "answers")
+        lines.beat()
+    lines.finished("predict", 199.0, {})
+    lines.beat()
+    told = [line.strip() for line in out.getvalue().splitlines()]
+    assert told == [
+        "[1/2] predict",
+        "15/134 (11%) answers", "30/134 (22%) answers", "45/134 (34%) answers", "60/134 (45%) answers",
+        "predict: 1:45 so far, 60/134 (45%) answers",
+        "predict: 2:30 so far, 60/134 (45%) answers",
+        "predict: 3:15 so far, 60/134 (45%) answers",
+        "predict done in 199.0 s:",
+    ]  # fmt: skip
+
+
+def test_a_note_does_not_hold_back_progress() -> None:
+    now = [0.0]
+    out = io.StringIO()
+    lines = ProgressLines(Console(file=out), every=15.0, clock=lambda: now[0])
+    lines.stage("train", 1, 1)
+    for second in range(1, 21):
+        now[0] = float(second)
+        lines.note(f"note {second}")
+        lines.update(second, 20, "steps")
+    assert "15/20 (75%) steps" in out.getvalue()
+
+
+STATE = TrainingState(
+    job="cust-1",
+    status="running",
+    steps=31,
+    total_steps=45,
+    seconds_left=18.2,
+    steps_per_second=0.7,
+    tokens_per_second=1234.5,
+    curves={
+        "train_loss": [(step, 3.0 / step) for step in range(1, 32)],
+        "val_loss": [(15, 1.0), (30, 1.2)],
+    },
+    lines=("DatasetReady: 218 rows", HOSTILE),
+)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_training_is_drawn_below_its_bar(width: int) -> None:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=width, height=40, color_system=None)
+    with shown(console) as bars:
+        bars.stage("customize", 5, 10)
+        bars.training(STATE)
+    text = out.getvalue()
+    assert "31/45" in text and "0:19 left" in text and "1,234 tokens/s" in text
+    assert "val loss 1.2000 (lowest 1.0000 at step 15)" in text
+    assert any("⠀" < character <= "⣿" for character in text)
+    assert "DatasetReady" in text and "\\u001b[2J" in text and "\x1b[2J" not in text
+
+
+def test_without_a_terminal_a_training_is_a_line() -> None:
+    out = io.StringIO()
+    ProgressLines(Console(file=out, width=200), every=0.0).training(STATE)
+    assert out.getvalue().strip() == (
+        "31/45 (69%) training, train loss 0.0968, val loss 1.2000, 1,234 tokens/s, 0:19 left"
+    )
 
 
 def test_bars_show_markup_and_escapes_as_text() -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lawtags_client.runs.series import Series, TrainingRecord
+from lawtags_client.runs.tensorboard_log import TensorBoardLog
 
 POINTS = st.lists(
     st.tuples(st.sampled_from(["train_loss", "val_loss"]), st.integers(0, 50), st.floats(width=32)),
@@ -56,13 +57,15 @@ def test_a_diverged_loss_is_null_and_told_as_such(value: float) -> None:
 
 def test_tensorboard_reads_the_same_series(tmp_path: Path) -> None:
     loading = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    series = Series()
     points = [("train_loss", step, 2.0 / (step + 1)) for step in range(5)] + [("val_loss", 4, 0.75)]
-    series.add(points)
     folder = tmp_path / "tensorboard"
-    series.write_tensorboard(folder, {"epochs": 2})
-    # A repeated stage leaves one file, or the curves would be drawn twice.
-    written = series.write_tensorboard(folder, {"epochs": 2})
+    # A command that attaches again leaves one file, or the curves would be drawn twice.
+    for _ in range(2):
+        log = TensorBoardLog(folder, {"epochs": 2})
+        log.add(points)
+        # On disk at once, for those who look at it meanwhile.
+        assert len(loading.EventAccumulator(str(folder)).Reload().Scalars("train_loss")) == 5
+    written = log.close()
     assert list(folder.iterdir()) == written
     assert len(written) == 1
     events = loading.EventAccumulator(str(folder)).Reload()

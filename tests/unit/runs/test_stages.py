@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -57,6 +57,7 @@ from lawtags_client.runs.stages.baselines import Baselines
 from lawtags_client.runs.stages.customize import Customize
 from lawtags_client.runs.stages.evaluate import Evaluate
 from lawtags_client.runs.stages.predict import PartAnswers, _first_tokens, _fit, _tagged
+from lawtags_client.runs.training_monitor import TrainingState
 from lawtags_client.runs.verdict import SYSTEMS
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.retriever import Retriever
@@ -77,12 +78,18 @@ class Scripted:
 
     ends: list[Exception | None] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
+    intents: list[FineTuneIntent] = field(default_factory=list)
     asked: list[PromptInput] = field(default_factory=list)
     tokens: Callable[[PromptInput], Any] = lambda prompt: {"a": -0.1}
 
     async def submit(self, intent: FineTuneIntent) -> JobReference:
         self.keys.append(intent.key)
+        self.intents.append(intent)
         return JobReference(f"cust-{intent.key}", "tests/tagger@lt-1")
+
+    async def cancel(self, job_id: str) -> None:
+        self.cancelled.append(job_id)
 
     async def follow(self, job_id: str, *, timeout: float, stall: float) -> AsyncIterator[JobUpdate]:
         yield JobUpdate("running", 1, 50.0, (("train_loss", 0, 1.0),))
@@ -110,12 +117,16 @@ class Told(LoggedProgress):
         super().__init__()
         self.updates: list[tuple[float, float | None, str]] = []
         self.notes: list[str] = []
+        self.trainings: list[TrainingState] = []
         self.silence = asyncio.Event()
 
     def update(self, done: float, total: float | None, text: str) -> None:
         self.updates.append((done, total, text))
         if "4 rows in flight, no answer for" in text:
             self.silence.set()
+
+    def training(self, state: TrainingState) -> None:
+        self.trainings.append(state)
 
     def note(self, text: str) -> None:
         self.notes.append(text)
@@ -193,10 +204,10 @@ async def test_training_is_told_as_it_happened(tmp_path: Path) -> None:
             yield JobUpdate("completed", 2, None, (("val_loss", 1, 1.23456),), ("uploading the model",))
 
     done = await carry(tmp_path, Following(), Customize(), progress=told)
-    steps = [(step, text) for step, total, text in told.updates if total == 2]
+    steps = [(state.steps, state.total_steps, dict(state.curves)) for state in told.trainings]
     assert steps == [
-        (1, "training, train loss 2.0000"),
-        (2, "training, train loss 1.5000, val loss 1.2346"),
+        (1, 2, {"train_loss": [(1, 2.0)]}),
+        (2, 2, {"train_loss": [(1, 2.0), (2, 1.5)], "val_loss": [(2, 1.23456)]}),
     ]
     assert told.notes[-3:] == [
         "running", "uploading the model", "completed, train loss 1.5000, val loss 1.2346"
@@ -218,6 +229,124 @@ async def test_a_job_that_goes_on_is_taken_up_again(tmp_path: Path, end: BaseExc
     assert told["metrics"] == {"train_loss": [{"step": 0, "value": 1.0}]}
     assert list((tmp_path / "tensorboard").iterdir())
     assert "epochs: 1" in (tmp_path / "hparams.yaml").read_text()
+
+
+LONG = JobPlan(
+    config="ns/model@v1",
+    hyperparameters={"epochs": 10, "max_steps": 100, "warmup_steps": 40},
+    output_model="tests/tagger",
+    steps=100,
+    tokens=TokenCounts(counter="estimate", training_total=60, longest=20),
+)
+LOSSES = [(3.0, 2.0), (2.0, 1.5), (1.0, 1.7), (0.5, 1.9), (0.4, 2.1), (0.3, 2.3)]
+
+
+@dataclass
+class Overfitting(Scripted):
+    """A platform whose long jobs overfit from step 20 on, and whose cancel may be interrupted."""
+
+    interruptions: int = 0
+    followed: list[int] = field(default_factory=list)
+
+    async def follow(self, job_id: str, **_: Any) -> AsyncIterator[JobUpdate]:
+        intent = next(each for each in reversed(self.intents) if job_id == f"cust-{each.key}")
+        most = cast(int, intent.hyperparameters["max_steps"])
+        for number, (train, val) in enumerate(LOSSES):
+            step = 10 * number + 9
+            if step >= most:
+                break
+            points = (("train_loss", step, train), ("val_loss", step, val))
+            self.followed.append(step + 1)
+            yield JobUpdate("running", step + 1, None, points)
+        yield JobUpdate("completed", most)
+
+    async def cancel(self, job_id: str) -> None:
+        if self.interruptions:
+            self.interruptions -= 1
+            raise KeyboardInterrupt
+        await super().cancel(job_id)
+
+
+def overfitting(**options: object) -> dict[str, Any]:
+    return RECIPE | {"overfitting": {"patience": 2, **options}}
+
+
+async def carry_long(folder: Path, platform: Scripted, recipe: dict[str, Any], told: Told) -> Any:
+    steps = [BEFORE[0], Before("plan", PlanOutput(plan=LONG)), BEFORE[2], Customize()]
+    return await execute(
+        folder=folder,
+        recipe=parse_recipe(recipe),
+        data=["x.jsonl"],
+        platform=cast(Platform, platform),
+        progress=told,
+        steps=steps,
+    )
+
+
+async def test_a_job_that_overfits_is_announced_and_goes_on(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    platform, told = Overfitting(), Told()
+    await carry_long(tmp_path, platform, overfitting(), told)
+    (said,) = [note for note in told.notes if "overfits" in note]
+    assert "since step 20 the validation loss has risen from 1.5000 to 1.9000" in said
+    assert said.endswith("To end such jobs, set overfitting.action: stop")
+    assert platform.cancelled == [] and len(platform.keys) == 1
+    assert json.loads((tmp_path / "customization.json").read_text())["stopped"] is None
+
+
+async def test_overfitting_can_be_ignored(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    told = Told()
+    await carry_long(tmp_path, Overfitting(), overfitting(action="ignore"), told)
+    assert not any("overfits" in note for note in told.notes)
+
+
+async def test_a_job_that_overfits_is_stopped_and_its_best_step_is_kept(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    platform, told = Overfitting(), Told()
+    done = await carry_long(tmp_path, platform, overfitting(action="stop"), told)
+    first, second = platform.intents
+    assert platform.cancelled == [f"cust-{first.key}"]
+    assert platform.followed == [10, 20, 30, 40, 10, 20]
+    # A warm-up as long as the job would never reach the learning rate.
+    wanted = {"max_steps": 20, "warmup_steps": 19}
+    assert second.hyperparameters == {**first.hyperparameters, **wanted}
+    kept = json.loads((tmp_path / "customization.json").read_text())
+    assert kept["job"] == f"cust-{second.key}" == done.left(CustomizeOutput).job
+    stopped = kept["stopped"]
+    assert (stopped["best_step"], stopped["stopped_at"], stopped["planned"]) == (20, 40, 100)
+    assert stopped["metrics"]["val_loss"][-1] == {"step": 39, "value": 1.9}
+    assert done.outputs["customize"].summary["steps saved"] == "40 of 100"
+    assert any("The job is stopped; one of 20 steps takes its place" in note for note in told.notes)
+
+
+async def test_a_run_interrupted_while_it_stops_a_job_keeps_to_that(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    platform = Overfitting(interruptions=1)
+    with pytest.raises(KeyboardInterrupt):
+        await carry_long(tmp_path, platform, overfitting(action="stop"), Told())
+    assert platform.cancelled == []
+    await carry_long(tmp_path, platform, overfitting(action="stop"), Told())
+    assert platform.cancelled == [f"cust-{platform.keys[0]}"]
+    assert [each.hyperparameters["max_steps"] for each in platform.intents] == [100, 20]
+    assert platform.followed == [10, 20, 30, 40, 10, 20]
+
+
+async def test_a_job_close_to_its_end_is_not_stopped(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    late, told = Overfitting(), Told()
+    plan = replace(LONG, hyperparameters={**LONG.hyperparameters, "max_steps": 70}, steps=70)
+    steps = [BEFORE[0], Before("plan", PlanOutput(plan=plan)), BEFORE[2], Customize()]
+    await execute(
+        folder=tmp_path / "late",
+        recipe=parse_recipe(overfitting(action="stop", patience=4)),
+        data=["x.jsonl"],
+        platform=cast(Platform, late),
+        progress=told,
+        steps=steps,
+    )
+    assert len(late.keys) == 1 and late.cancelled == []
+    assert "its last 10 steps are fewer than the 20" in told.notes[-2]
 
 
 async def test_two_runs_want_two_jobs(tmp_path: Path) -> None:

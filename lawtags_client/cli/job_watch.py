@@ -1,0 +1,106 @@
+"""Follows one training job for ``lawtags jobs watch``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from lawtags_client.cli.progress import shown
+from lawtags_client.cli.session import Session
+from lawtags_client.errors import JobCancelledError
+from lawtags_client.platform.choice import run_platform
+from lawtags_client.platform.v1_updates import UpdateReader
+from lawtags_client.runs.overfitting import OverfittingRule
+from lawtags_client.runs.training_monitor import TrainingMonitor, TrainingState
+
+if TYPE_CHECKING:
+    from lawtags_client.client import NeMo
+    from lawtags_client.runs.progress import Progress
+
+# Someone who watches a job decides alone when it takes too long.
+_A_YEAR = 365 * 24 * 3600.0
+
+
+async def watch_job(session: Session, job_id: str) -> None:
+    """Show a job until it ends.
+
+    Args:
+        session: the command.
+        job_id: the job; on Helix with its workspace, ``workspace/id``.
+
+    Raises:
+        JobError: it failed, or was cancelled.
+    """
+    async with session.client() as nemo:
+        try:
+            if session.json and "/" not in job_id:
+                await _emit_events(session, nemo, job_id)
+                return
+            with shown(session.console) as progress:
+                await show_job(nemo, job_id, progress, on_update=_emitter(session))
+        except JobCancelledError as problem:
+            # A command that only watches a job has no intent to submit it with.
+            raise JobCancelledError(problem.message, job_id=job_id, reason=problem.reason) from None
+
+
+async def _emit_events(session: Session, nemo: NeMo, job_id: str) -> None:
+    job = await nemo.customizer.job(job_id)
+    monitor, reader = _monitor(job_id), UpdateReader(job.record)
+    emitted: Mapping[str, object] = {}
+    async for events in job.looks():
+        for event in events:
+            session.emit({"event": type(event).__name__, **asdict(event)})
+        monitor.update(reader.read(events))
+        state = monitor.state().as_json()
+        if state != emitted and state["steps"]:
+            emitted = state
+            session.emit({"event": "TrainingState", **state})
+    await job.wait()
+
+
+async def show_job(
+    nemo: NeMo,
+    job_id: str,
+    progress: Progress,
+    *,
+    on_update: Callable[[TrainingState], None] | None = None,
+) -> None:
+    """Show a job until it ends.
+
+    Args:
+        nemo: an open client.
+        job_id: the job; on Helix with its workspace, ``workspace/id``.
+        progress: where it is shown.
+        on_update: receives each state.
+
+    Raises:
+        JobError: it failed, or was cancelled.
+    """
+    monitor, status = _monitor(job_id), ""
+    progress.stage(job_id, 1, 1)
+    async with run_platform(nemo) as platform:
+        async for sign in platform.follow(job_id, timeout=_A_YEAR, stall=_A_YEAR):
+            found = monitor.update(sign)
+            state = monitor.state()
+            progress.training(state)
+            for line in sign.lines:
+                progress.note(line)
+            if sign.status != status:
+                status = sign.status
+                words = f", {state.words()}" if state.curves and status == "completed" else ""
+                progress.note(f"{job_id} is {status}{words}")
+            if found is not None:
+                progress.note(str(found))
+            if on_update is not None:
+                on_update(state)
+
+
+def _emitter(session: Session) -> Callable[[TrainingState], None] | None:
+    if not session.json:
+        return None
+    return lambda state: session.emit({"event": "TrainingState", **state.as_json()})
+
+
+def _monitor(job_id: str) -> TrainingMonitor:
+    return TrainingMonitor(job_id, rule=OverfittingRule())

@@ -1,0 +1,67 @@
+"""A running training in the terminal: its curves, its figures and its last log lines."""
+
+from __future__ import annotations
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.padding import Padding
+from rich.text import Text
+
+from lawtags_client.loss_chart import draw_text
+from lawtags_client.runs.training_monitor import TrainingState, pace_words
+from lawtags_client.terminal import escape_controls
+
+_STYLES = ("blue", "dark_orange", "green", "magenta")
+_WIDEST = 100
+_CHART_LINES = 10
+# Below this height, the terminal has no room for a chart beside the bar and the last lines.
+_FEWEST_LINES = 20
+
+
+class TrainingPanel:
+    """Renders the state of a training below its bar.
+
+    Args:
+        state: of the training.
+    """
+
+    def __init__(self, state: TrainingState) -> None:
+        self._state = state
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        state, width = self._state, min(options.max_width, _WIDEST)
+        if console.height >= _FEWEST_LINES:
+            rows = draw_text(
+                state.curves,
+                width=width - 2,
+                height=_CHART_LINES,
+                last_step=state.total_steps,
+                ascii_only=options.ascii_only,
+            )
+            for row in rows:
+                line = Text("  ", no_wrap=True)
+                for cell in row:
+                    style = "dim" if cell.curve is None else _STYLES[cell.curve % len(_STYLES)]
+                    line.append(cell.text, style=style)
+                yield line
+        legend = self._legend()
+        if legend:
+            yield legend
+        if state.overfitting is not None:
+            yield Padding(Text(escape_controls(str(state.overfitting)), style="yellow"), (0, 0, 0, 2))
+        for told in state.lines:
+            yield Text(f"  {escape_controls(told)}", style="dim", no_wrap=True, overflow="ellipsis")
+
+    def _legend(self) -> Text:
+        state, text = self._state, Text()
+        for place, (name, curve) in enumerate(state.curves.items()):
+            step, value = curve[-1]
+            text.append("  ")
+            text.append(name.replace("_", " "), style=_STYLES[place % len(_STYLES)])
+            text.append(f" {value:.4f}" if value == value else " diverged")
+            if name == "val_loss" and state.best is not None and state.best[0] != step:
+                text.append(f" (lowest {state.best[1]:.4f} at step {state.best[0]})", style="dim")
+        if state.tokens_per_second:
+            text.append(f"  {state.tokens_per_second:,.0f} tokens/s", style="dim")
+        elif state.steps_per_second:
+            text.append(f"  {pace_words(state.steps_per_second)}", style="dim")
+        return text

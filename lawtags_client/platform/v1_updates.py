@@ -1,0 +1,87 @@
+"""A v1 job's events, one poll at a time, in the terms of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from lawtags_client.platform.protocol import JobUpdate
+from lawtags_client.services.customizer.events import (
+    JobEvent,
+    LogWritten,
+    MetricRecorded,
+    ProgressMade,
+    StateChanged,
+    WarningIssued,
+)
+from lawtags_client.types.customizer import CustomizationJob, Hyperparameters
+
+
+class UpdateReader:
+    """Turns the events of each poll into one update.
+
+    Args:
+        job: as it was before the first poll.
+    """
+
+    def __init__(self, job: CustomizationJob) -> None:
+        # Not the job's own status at the time of an event: that has changed before what led to it is told.
+        self._status = job.status or "unknown"
+        self._hyperparameters = job.hyperparameters
+        self._progress: ProgressMade | None = None
+
+    def read(self, events: Sequence[JobEvent]) -> JobUpdate:
+        """The update that the events of one poll amount to."""
+        for event in events:
+            if isinstance(event, ProgressMade):
+                self._progress = event
+            elif isinstance(event, StateChanged):
+                self._status = event.state
+        progress = self._progress
+        return JobUpdate(
+            status=self._status,
+            steps=progress.steps if progress else None,
+            percentage=progress.percentage if progress else None,
+            points=tuple(point for event in events for point in _points(event)),
+            messages=tuple(map(str, filter(_is_noted, events))),
+            lines=tuple(str(event) for event in events if isinstance(event, LogWritten | WarningIssued)),
+            times=tuple(_times(events)),
+            total_steps=progress.total_steps if progress else None,
+            validate_every=_validate_every(self._hyperparameters, progress),
+        )
+
+
+def _is_noted(event: JobEvent) -> bool:
+    return isinstance(event, WarningIssued) or (isinstance(event, LogWritten) and bool(event.detail))
+
+
+def _points(event: JobEvent) -> tuple[tuple[str, int, float], ...]:
+    if isinstance(event, MetricRecorded) and event.step is not None:
+        return ((event.series, event.step, event.value),)
+    return ()
+
+
+def _times(events: Iterable[JobEvent]) -> Iterable[tuple[int, float]]:
+    for event in events:
+        if isinstance(event, MetricRecorded) and event.step is not None and event.at is not None:
+            yield event.step, event.at.timestamp()
+
+
+def _validate_every(planned: Hyperparameters | None, progress: ProgressMade | None) -> int | None:
+    per_epoch = progress.steps_per_epoch if progress else None
+    if not per_epoch:
+        return None
+    return steps_between_validations(planned.val_check_interval if planned else None, per_epoch)
+
+
+def steps_between_validations(interval: float | None, per_epoch: int) -> int:
+    """Steps between two validations, by the hyperparameter ``val_check_interval``.
+
+    Args:
+        interval: steps, or a share of an epoch from 0 to 1; None for one epoch.
+        per_epoch: steps of an epoch.
+    """
+    if interval is None or interval <= 0:
+        return per_epoch
+    if isinstance(interval, float) and interval <= 1:
+        return max(int(per_epoch * interval), 1)
+    return min(int(interval), per_epoch)

@@ -1,0 +1,91 @@
+"""How long the rest of a training takes, from the steps that it has done."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class StepTimer:
+    """Measures the pace of a training by steps and validations.
+
+    A platform's own times are better than those at which they arrive: a command that attaches to a running
+    job knows its pace at once.
+
+    Args:
+        total: steps of the training, if known.
+        validate_every: steps between two validations, if known.
+        validation_cost: what a validation takes, in training steps; 0 if unknown. It only matters before the
+            first validation: afterwards, the pace contains it.
+    """
+
+    total: int | None = None
+    validate_every: int | None = None
+    validation_cost: float = 0.0
+    _first: tuple[int, float] | None = None
+    _last: tuple[int, float] | None = None
+    _offset: float | None = None
+    _validations: set[int] = field(default_factory=set)
+
+    @property
+    def steps(self) -> int:
+        """Steps done, as far as their time is known."""
+        return self._last[0] if self._last else 0
+
+    def validated(self, step: int) -> None:
+        """Note a validation after so many steps."""
+        self._validations.add(step)
+        if self.validate_every is None:
+            self.validate_every = min(self._validations)
+
+    def record(self, step: int, *, now: float, at: float | None = None) -> None:
+        """Note that so many steps are done.
+
+        Args:
+            step: steps done.
+            now: when this arrived, in seconds of the own clock.
+            at: when it happened, in seconds of the platform's clock, if known.
+        """
+        if at is not None:
+            # The smallest difference is that of the clocks; the rest of it is time until the news arrived.
+            self._offset = now - at if self._offset is None else min(self._offset, now - at)
+        else:
+            at = now - (self._offset or 0.0)
+        if self._first is None or step < self._first[0]:
+            # A training that restarts from a checkpoint begins a new measurement.
+            self._first = self._last = (step, at)
+        elif self._last is None or step > self._last[0]:
+            self._last = (step, at)
+        elif step == self._last[0] and at > self._last[1] and self._offset is not None:
+            # The validation after this step is over.
+            self._last = (step, at)
+
+    def steps_per_second(self) -> float | None:
+        """The pace, validations included; None if fewer than two reports came."""
+        if self._first is None or self._last is None:
+            return None
+        steps, seconds = self._last[0] - self._first[0], self._last[1] - self._first[1]
+        return steps / seconds if steps > 0 and seconds > 0 else None
+
+    def seconds_left(self, now: float) -> float | None:
+        """Seconds until the last step, by the own clock; None if that is not known yet."""
+        pace = self.steps_per_second()
+        if pace is None or self.total is None or self._first is None or self._last is None:
+            return None
+        first, last = self._first[0], self._last[0]
+        cost = self.validation_cost
+        measured = (last - first) + cost * self._validations_within(first, last)
+        ahead = max(self.total - last, 0) + cost * self._validations_within(last, self.total)
+        seconds = (self._last[1] - self._first[1]) * ahead / measured
+        since = now - (self._offset or 0.0) - self._last[1]
+        return max(seconds - max(since, 0.0), 0.0)
+
+    def _validations_within(self, after: int, until: int) -> int:
+        """How many validations follow steps ``after + 1`` to ``until``."""
+        every = self.validate_every
+        if every is None or every < 1 or until <= after:
+            return 0
+        # The last step is always validated.
+        extra = 1 if until == self.total and until % every else 0
+        return math.floor(until / every) - math.floor(after / every) + extra
