@@ -41,11 +41,39 @@ class Tensor:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class PlacedTensor:
+    """One tensor of a file, and where its bytes are.
+
+    Args:
+        dtype: its type, as the format writes it, e.g. ``"BF16"``.
+        shape: its sides; empty for a single number.
+        size: how many numbers it has.
+        start: its first byte in the file.
+        length: how many bytes it takes.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    size: int
+    start: int
+    length: int
+
+
 def tensors(path: Path) -> list[Tensor]:
     """The tensors of a safetensors file; only its header is read, and never more of it than the file has.
 
     Raises:
         DataError: it is another kind of file, has no tensors, or its header does not fit what follows.
+    """
+    return [Tensor(name, found.dtype, found.size) for name, found in placed_tensors(path).items()]
+
+
+def placed_tensors(path: Path) -> dict[str, PlacedTensor]:
+    """The tensors of a safetensors file by name, with shape and position.
+
+    Raises:
+        DataError: see ``tensors``.
     """
     try:
         length = path.stat().st_size
@@ -56,7 +84,8 @@ def tensors(path: Path) -> list[Tensor]:
             header = json.loads(stream.read(header_length))
         places = {name: _place(name, said) for name, said in header.items() if name != "__metadata__"}
         _check_cover(places, length - 8 - header_length)
-        found = [_tensor(name, header[name], start, end) for name, (start, end) in places.items()]
+        data = 8 + header_length
+        found = {name: _tensor(name, header[name], start, end, data) for name, (start, end) in places.items()}
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", path=path, hint="Check the path.") from error
     except (struct.error, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -88,13 +117,13 @@ def _check_cover(places: Mapping[str, tuple[int, int]], room: int) -> None:
         raise ValueError(f"its tensors take {reached} of {room} bytes")
 
 
-def _tensor(name: str, said: _Entry, start: int, end: int) -> Tensor:
+def _tensor(name: str, said: _Entry, start: int, end: int, data: int) -> PlacedTensor:
     dtype, bits = said["dtype"], 8 * (end - start)
     # A type that is not known here takes at least a bit for each number.
     size = _numbers(name, said["shape"], most=bits)
     if dtype in _BITS and bits != size * _BITS[dtype]:
         raise ValueError(f"the tensor {name[:80]!r} does not fit into the file")
-    return Tensor(name, str(dtype), size)
+    return PlacedTensor(str(dtype), tuple(said["shape"]), size, data + start, end - start)
 
 
 def _numbers(name: str, shape: Sequence[int], *, most: int) -> int:

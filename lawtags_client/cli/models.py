@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lawtags_client.cli import checkpoints
 from lawtags_client.cli.command import command
 from lawtags_client.cli.session import Session
 from lawtags_client.errors import NotFoundError, TransportError
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
     Listed = tuple[Sequence[ConfigRow], Sequence[TargetRow], Sequence[ModelRow]]
 
 app = typer.Typer(
-    help="Models: list what can be trained, what is registered, and what is served.", no_args_is_help=True
+    help="Models: list what can be trained, registered and served; inspect and convert checkpoints.",
+    no_args_is_help=True,
 )
+checkpoints.register(app)
 
 
 @app.command("ls")

@@ -1,0 +1,1 @@
+"""Checkpoints of Hugging Face and NeMo: what is in them, and conversion between them, without torch."""

@@ -1,0 +1,87 @@
+"""Converts checkpoints: Hugging Face, NeMo 1 and NeMo 2, in any direction."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lawtags_client.checkpoints.detection import NAMES, Checkpoint, Kind, open_checkpoint
+from lawtags_client.checkpoints.models import read_model, write_hugging_face, write_nemo_1, write_nemo_2
+from lawtags_client.checkpoints.output import Output, new_archive, new_folder, refuse_existing
+from lawtags_client.errors import ConfigurationError
+
+SHARD_BYTES = 5_000_000_000
+"""The usual length of a file of weights on Hugging Face."""
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """What a conversion made.
+
+    Args:
+        path: the new checkpoint.
+        source: the kind of the old one.
+        kind: its own kind.
+        tensors: how many tensors it has, as Hugging Face counts them.
+        numbers: how many numbers these have.
+    """
+
+    path: Path
+    source: Kind
+    kind: Kind
+    tensors: int
+    numbers: int
+
+
+def convert(
+    source: Path,
+    target: Path,
+    kind: Kind,
+    *,
+    base: Path | None = None,
+    tokenizer: str | None = None,
+    multiple: int = 1,
+    shard_bytes: int = SHARD_BYTES,
+) -> Converted:
+    """Convert a checkpoint, without loading it: only a few megabytes of it are in memory at a time.
+
+    Args:
+        source: a Hugging Face folder, a PEFT folder, a ``.nemo`` archive, or a folder of NeMo.
+        target: the new folder, or for NeMo 1 the new archive; must not exist.
+        kind: what to make.
+        base: a folder with the ``config.json`` of the model that a PEFT adapter belongs to.
+        tokenizer: for NeMo 1, the name of the tokenizer on Hugging Face.
+        multiple: for NeMo, pad the embedding to a multiple of so many rows.
+        shard_bytes: for Hugging Face, the length of a file of weights.
+
+    Raises:
+        DataError: the source is damaged or cannot be converted, or the target exists.
+        BusyError: another process is writing the target.
+    """
+    refuse_existing(target)
+    opened = open_checkpoint(source)
+    _check_kinds(opened, kind)
+    model = read_model(opened)
+    with _output(target, kind) as output:
+        if kind == "hf":
+            write_hugging_face(model, output, shard_bytes=shard_bytes)
+        elif kind == "nemo1":
+            write_nemo_1(model, output, multiple=multiple, tokenizer=tokenizer)
+        else:
+            write_nemo_2(model, output, multiple=multiple)
+    return Converted(target, opened.kind, kind, len(model.tensors), model.numbers)
+
+
+@contextlib.contextmanager
+def _output(target: Path, kind: Kind) -> Iterator[Output]:
+    with new_archive(target) if kind == "nemo1" else new_folder(target) as output:
+        yield output
+
+
+def _check_kinds(opened: Checkpoint, kind: Kind) -> None:
+    if opened.kind == kind:
+        raise ConfigurationError(
+            f"{opened.path} is a {NAMES[kind]} already", hint="Choose another kind with --to."
+        )
