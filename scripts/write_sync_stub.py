@@ -207,7 +207,7 @@ class Stub:
 
     def _type(self, node: ast.expr, source: Source) -> str:
         """Write a type for the stub, adding the imports it needs."""
-        written = ast.parse(ast.unparse(node), mode="eval").body
+        written = _WithoutHelix().visit(ast.parse(ast.unparse(node), mode="eval").body)
         for part in ast.walk(written):
             if isinstance(part, ast.Name):
                 part.id = self._name(part.id, source)
@@ -251,6 +251,14 @@ class Stub:
         written = f", bound={bound.__name__}" if bound is not None else ""
         self.variables[name] = f'{name} = TypeVar("{name}"{written})'
         return name
+
+
+class _WithoutHelix(ast.NodeTransformer):
+    """Takes the client of NeMo Helix out of unions: it has no blocking counterpart."""
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        self.generic_visit(node)
+        return node.left if isinstance(node.right, ast.Name) and node.right.id == "Helix" else node
 
 
 def _summary(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:

@@ -18,6 +18,7 @@ from lawtags_client.tagging.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from lawtags_client.client import NeMo
+    from lawtags_client.helix.client import Helix
 
 __all__ = ["tag", "tag_many"]
 
@@ -26,7 +27,7 @@ _MOST = 5
 
 @checked_call
 async def tag(
-    nemo: NeMo,
+    nemo: NeMo | Helix,
     *,
     title: str,
     body: str | None = None,
@@ -45,7 +46,7 @@ async def tag(
         ``(await tag(nemo, title="Can pricing be trademarked?", model=model)).tags``
 
     Args:
-        nemo: an open client.
+        nemo: an open client; on NeMo Helix ``lawtags_client.helix.Helix``.
         title: the question's title.
         body: its text. With a tagger that stores its cleaning options, HTML, Markdown and personal data are
             handled as in training; otherwise pass plain text.
@@ -85,7 +86,7 @@ async def tag(
 
 @checked_call
 async def tag_many(
-    nemo: NeMo,
+    nemo: NeMo | Helix,
     questions: Iterable[Question] | AsyncIterable[Question],
     *,
     model: str,
@@ -107,7 +108,7 @@ async def tag_many(
     it stopped.
 
     Args:
-        nemo: an open client.
+        nemo: as for ``tag``.
         questions: what to tag; those prepared by ``questions_to_tag`` are sent unchanged.
         model: as for ``tag``; so are the next seven arguments.
         tagger: see there.

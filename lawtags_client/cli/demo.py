@@ -16,7 +16,7 @@ from urllib.request import urlopen
 import typer
 
 from lawtags_client.cli.command import command
-from lawtags_client.cli.options import DEFAULT_RUNS, Name, New, Runs, Set
+from lawtags_client.cli.options import DEFAULT_RUNS, JobStorage, Name, New, Runs, Set
 from lawtags_client.cli.run import execute_recipe, print_result
 from lawtags_client.cli.session import Session
 from lawtags_client.errors import BusyError, ConfigurationError
@@ -53,6 +53,7 @@ def demo(
             "A runner trains and serves in place of its GPUs.",
         ),
     ] = None,
+    job_storage: JobStorage = None,
 ) -> None:
     """Run the full pipeline on this machine: curate, train a small model, evaluate, serve and report.
 
@@ -73,7 +74,7 @@ def demo(
     from lawtags_client.runs.repeats import find_repeats
     from lawtags_client.runs.run_request import OnNameTaken, RunRequest
 
-    helix = _helix(session, platform) if platform is not None else None
+    helix = _helix(session, platform, job_storage)
     session.profile = session.profile or (LOCAL_PROFILE if helix is None or helix.url is None else None)
     questions = data or [str(sample.path())]
     # Before anything is started for them.
@@ -97,14 +98,18 @@ def demo(
         session.say(f"Try it, from this shell or a new one:\n{_asking(Path.cwd(), Path(sys.argv[0]))}")
 
 
-def _helix(session: Session, platform: str) -> HelixDemo:
+def _helix(session: Session, platform: str | None, job_storage: Path | None) -> HelixDemo | None:
     from lawtags_client.cli.demo_helix import HelixDemo
 
+    if platform is None:
+        if job_storage is not None:
+            raise ConfigurationError("--job-storage needs --platform URL", hint="Leave it out, or add a URL.")
+        return None
     if session.profile is not None:
         raise ConfigurationError(
             "--platform cannot be combined with --profile", hint="A profile names a platform already."
         )
-    return HelixDemo.parse(platform)
+    return HelixDemo.parse(platform, job_storage=job_storage)
 
 
 def _run(

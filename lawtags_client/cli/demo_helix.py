@@ -39,25 +39,36 @@ class HelixDemo:
 
     Args:
         url: a platform that is running; None for the embedded stack.
+        job_storage: the folder that is ``/`` to a platform that downloads and uploads by itself.
     """
 
     url: str | None
+    job_storage: Path | None = None
 
     @classmethod
-    def parse(cls, platform: str) -> Self:
+    def parse(cls, platform: str, *, job_storage: Path | None = None) -> Self:
         """Read the option ``--platform``.
 
+        Args:
+            platform: the option.
+            job_storage: as of the runner.
+
         Raises:
-            ConfigurationError: it is neither ``helix`` nor a URL.
+            ConfigurationError: it is neither ``helix`` nor a URL, or the embedded stack has no such storage.
         """
         if platform == _EMBEDDED:
+            if job_storage is not None:
+                raise ConfigurationError(
+                    "--job-storage cannot be combined with --platform helix",
+                    hint="The embedded stack has none. Pass the address of the platform that has.",
+                )
             return cls(None)
         if "://" not in platform:
             raise ConfigurationError(
                 f"--platform {platform!r} is neither 'helix' nor a URL",
                 hint="Use --platform helix, or the address of a platform such as http://127.0.0.1:8080",
             )
-        return cls(checked_url("--platform", platform))
+        return cls(checked_url("--platform", platform), job_storage)
 
     def recipe(self, settings: JsonObject) -> Recipe:
         """The recipe of the demo as it is on Helix: what v1 sets by default is set here.
@@ -90,7 +101,7 @@ class HelixDemo:
         session.messages.print(f"Uploading the base model {BASE_MODEL}, unless it is there", style="dim")
         asyncio.run(self._offer(settings))
         session.messages.print("Starting the runner", style="dim")
-        with _runner(settings, serve=self.url is not None):
+        with _runner(settings, serve=self.url is not None, job_storage=self.job_storage):
             yield
 
     async def _offer(self, settings: Settings) -> None:
@@ -115,13 +126,14 @@ class HelixDemo:
 
 
 @contextlib.contextmanager
-def _runner(settings: Settings, *, serve: bool) -> Iterator[None]:
+def _runner(settings: Settings, *, serve: bool, job_storage: Path | None = None) -> Iterator[None]:
     """A runner in a process that ends with this one, even if this one is killed."""
     folder = RUNNER_FOLDER.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     address = settings.address("platform")
     words = ["runner", "--platform", address.url, "--dir", str(folder), "--stop-with-input"]
     words += ["--serve", BASE_MODEL] if serve else []
+    words += ["--job-storage", str(job_storage.absolute())] if job_storage is not None else []
     environment = {name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE}
     if address.token:
         environment[TOKEN_VARIABLE] = address.token  # not on a command line that every user can list

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, astuple, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, astuple
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,43 +13,19 @@ import typer
 from lawtags_client.cli.command import command
 from lawtags_client.cli.options import DEFAULT_RUNS, CancelOnInterrupt, JobId
 from lawtags_client.cli.session import Session
-from lawtags_client.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from lawtags_client.json_value import JsonValue
+    from lawtags_client.platform.training_jobs import JobRow
     from lawtags_client.services.audit import Audit
     from lawtags_client.services.customizer.job import MetricRow
-    from lawtags_client.types.customizer import ContainerLogs, CustomizationJob
+    from lawtags_client.types.customizer import ContainerLogs
+
+_NAMED_ONCE = "Names hold Helix to one job per intent. List the jobs with: lawtags jobs ls"
 
 app = typer.Typer(
     help="Customization jobs: list, show, watch, cancel, logs, metrics, audit.", no_args_is_help=True
 )
-
-
-@dataclass(frozen=True, slots=True)
-class JobRow:
-    """A job in a list."""
-
-    id: str | None
-    status: str | None
-    config: str | None
-    dataset: str | None
-    output_model: str | None
-    steps: int | None
-    created_at: str | None
-
-    @classmethod
-    def of(cls, job: CustomizationJob) -> JobRow:
-        """The row of a job of the platform."""
-        details = job.status_details
-        return cls(
-            id=job.id,
-            status=job.status,
-            config=job.config if isinstance(job.config, str) else None,
-            dataset=job.dataset if isinstance(job.dataset, str) else None,
-            output_model=job.output_model,
-            steps=details.steps_completed if details else None,
-            created_at=job.created_at.isoformat() if job.created_at else None,
-        )
 
 
 @app.command("ls")
@@ -61,28 +38,15 @@ def ls(
 ) -> None:
     """List jobs, newest first. Example: lawtags jobs ls --status running"""
     from lawtags_client.cli.empty_lists import explain_empty
-    from lawtags_client.types.common import JOB_STATES
-    from lawtags_client.types.customizer import CustomizationJobFilter
+    from lawtags_client.platform.choice import training_jobs
 
-    if status is not None and status not in JOB_STATES:
-        raise ConfigurationError(
-            f"there is no status {status!r}", hint=f"Use one of: {', '.join(JOB_STATES)}"
-        )
-
-    async def work() -> list[JobRow]:
-        wanted = CustomizationJobFilter()
-        if status:
-            wanted.status = status
-        if namespace:
-            wanted.namespace = namespace
-        rows = []
-        async with session.client() as nemo:
-            async for job in nemo.customizer.jobs.list(sort="-created_at", filter=wanted):
-                rows.append(JobRow.of(job))
-                if len(rows) >= limit:
-                    break
+    async def work() -> Sequence[JobRow]:
+        async with session.client() as nemo, training_jobs(nemo) as jobs:
+            rows = await jobs.list(status=status, namespace=namespace, limit=limit)
             if not rows:
-                session.report(await explain_empty(nemo, "jobs", status=status, namespace=namespace))
+                session.report(
+                    await explain_empty(jobs.namespaces, "jobs", status=status, namespace=namespace)
+                )
         return rows
 
     rows = session.run(work())
@@ -102,11 +66,13 @@ def ls(
 def show(session: Session, job_id: JobId) -> None:
     """Show a job as the platform reports it. Example: lawtags jobs show cust-… --json"""
 
-    async def work() -> CustomizationJob:
-        async with session.client() as nemo:
-            return await nemo.customizer.jobs.get(job_id)
+    from lawtags_client.platform.choice import training_jobs
 
-    found = session.run(work()).model_dump(mode="json")
+    async def work() -> dict[str, JsonValue]:
+        async with session.client() as nemo, training_jobs(nemo) as jobs:
+            return await jobs.show(job_id)
+
+    found = session.run(work())
     if session.json:
         session.emit(found)
         return
@@ -142,9 +108,11 @@ def watch(
 def cancel(session: Session, job_id: JobId) -> None:
     """Cancel a job. Example: lawtags jobs cancel cust-…"""
 
+    from lawtags_client.platform.choice import training_jobs
+
     async def work() -> JobRow:
-        async with session.client() as nemo:
-            return JobRow.of(await nemo.customizer.cancel(job_id))
+        async with session.client() as nemo, training_jobs(nemo) as jobs:
+            return await jobs.cancel(job_id)
 
     found = session.run(work())
     if session.json:
@@ -156,11 +124,13 @@ def cancel(session: Session, job_id: JobId) -> None:
 @app.command("logs")
 @command
 def logs(session: Session, job_id: JobId) -> None:
-    """Print the logs of the job's containers. Example: lawtags jobs logs cust-…"""
+    """Print the logs of the job's containers, or on Helix of its steps. Example: lawtags jobs logs cust-…"""
+
+    from lawtags_client.platform.choice import training_jobs
 
     async def work() -> ContainerLogs:
-        async with session.client() as nemo:
-            return await nemo.customizer.logs(job_id)
+        async with session.client() as nemo, training_jobs(nemo) as jobs:
+            return await jobs.logs(job_id)
 
     found = session.run(work())
     if session.json:
@@ -177,9 +147,11 @@ def logs(session: Session, job_id: JobId) -> None:
 def metrics(session: Session, job_id: JobId) -> None:
     """Print a job's metrics, one point per row. Example: lawtags jobs metrics cust-… --json"""
 
-    async def work() -> list[MetricRow]:
-        async with session.client() as nemo:
-            return await (await nemo.customizer.job(job_id)).metrics()
+    from lawtags_client.platform.choice import training_jobs
+
+    async def work() -> Sequence[MetricRow]:
+        async with session.client() as nemo, training_jobs(nemo) as jobs:
+            return await jobs.metrics(job_id)
 
     rows = session.run(work())
     if session.json:
@@ -225,10 +197,12 @@ def audit(
     Example: lawtags jobs audit --runs /data/runs --store old/intents.sqlite
     """
     from lawtags_client.cli.auditing import forget_missing_intents, print_audit, read_stores
+    from lawtags_client.platform.choice import require_v1
     from lawtags_client.services.audit import audit as compare_all
 
     async def work() -> tuple[Audit, int]:
         async with session.client() as nemo:
+            await require_v1(nemo, "lawtags jobs audit", _NAMED_ONCE)
             kept = read_stores(nemo.settings.intents_path, runs, stores or [])
             since = datetime.now(UTC) - timedelta(days=days) if days is not None else None
             found = await compare_all(nemo, {name: store.all() for name, store in kept.items()}, since=since)

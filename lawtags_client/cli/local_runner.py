@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lawtags_client.cli.command import command
+from lawtags_client.cli.options import JobStorage
 from lawtags_client.cli.session import Session
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.extras import require
@@ -63,14 +64,6 @@ BaseModel = Annotated[
 Device = Annotated[
     str,
     typer.Option(help="Where to train: cpu, cuda, cuda:N or mps. auto: on a GPU if PyTorch finds one."),
-]
-JobStorage = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FOLDER",
-        help="For a platform on this machine that downloads and uploads by itself: the folder that is / to "
-        "it, such as the root of its chroot.",
-    ),
 ]
 IdleTimeout = Annotated[
     float | None, typer.Option(min=0.1, help="Stop after this many seconds without a job.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,12 +10,9 @@ import typer
 from lawtags_client.cli import checkpoints
 from lawtags_client.cli.command import command
 from lawtags_client.cli.session import Session
-from lawtags_client.errors import NotFoundError, TransportError
 
 if TYPE_CHECKING:
-    from lawtags_client.platform.model_list import ConfigRow, ModelRow, TargetRow
-
-    Listed = tuple[Sequence[ConfigRow], Sequence[TargetRow], Sequence[ModelRow]]
+    from lawtags_client.platform.catalog import Catalog
 
 app = typer.Typer(
     help="Models: list what can be trained, registered and served; inspect and convert checkpoints.",
@@ -39,50 +35,57 @@ def ls(
 
     A target is the base checkpoint that a config trains.
 
+    On NeMo Helix, each model with weights can be trained, and there are no targets.
+
     To tag, use a served model: lawtags tag --model NAME.
 
     With --json, every line has a kind: config, target or model.
     """
     from lawtags_client.cli.empty_lists import explain_empty
-    from lawtags_client.platform.model_list import list_models, list_trainable
+    from lawtags_client.platform.catalog import read_catalog
+    from lawtags_client.platform.choice import training_jobs
 
-    async def work() -> Listed:
+    async def work() -> Catalog:
         async with session.client() as nemo:
-            models = await list_models(nemo, namespace)
-            try:
-                configs, targets = await list_trainable(nemo, namespace)
-            except (NotFoundError, TransportError) as problem:
-                session.report(f"Configs and targets are missing: {problem.message}")
-                return (), (), models
-            if not (configs or targets or models):
-                session.report(await explain_empty(nemo, "models, configs or targets", namespace=namespace))
-            return configs, targets, models
+            found = await read_catalog(nemo, namespace)
+            if found.missing is not None:
+                session.report(found.missing)
+            elif found.is_empty:
+                async with training_jobs(nemo) as jobs:
+                    session.report(
+                        await explain_empty(
+                            jobs.namespaces, "models, configs or targets", namespace=namespace
+                        )
+                    )
+            return found
 
     listed = session.run(work())
     if session.json:
-        configs, targets, models = listed
-        session.emit({"kind": "config", **asdict(row)} for row in configs)
-        session.emit({"kind": "target", **asdict(row)} for row in targets)
-        session.emit({"kind": "model", **asdict(row)} for row in models)
-    elif any(listed):
+        session.emit({"kind": "config", **asdict(row)} for row in listed.configs)
+        session.emit({"kind": "target", **asdict(row)} for row in listed.targets)
+        session.emit({"kind": "model", **asdict(row)} for row in listed.models)
+    elif not listed.is_empty:
         _print(session, listed)
 
 
-def _print(session: Session, listed: Listed) -> None:
-    configs, targets, models = listed
+def _print(session: Session, listed: Catalog) -> None:
     session.table(
         ("config", "base model", "methods", "max tokens"),
-        [(row.name, row.base_model, ", ".join(row.methods), _shown(row.max_seq_length)) for row in configs],
-        title="To train: lawtags customize --config NAME, or model.config in a recipe",
+        [
+            (row.name, row.base_model, ", ".join(row.methods), _shown(row.max_seq_length))
+            for row in listed.configs
+        ],
+        title=f"To train: {listed.trained_by}",
     )
-    session.table(
-        ("target", "base model", "parameters", "state"),
-        [(row.name, row.base_model, _shown(row.parameters), row.status) for row in targets],
-        title="Targets: the base checkpoints of the configs",
-    )
+    if listed.targets:
+        session.table(
+            ("target", "base model", "parameters", "state"),
+            [(row.name, row.base_model, _shown(row.parameters), row.status) for row in listed.targets],
+            title="Targets: the base checkpoints of the configs",
+        )
     session.table(
         ("model", "base model", "weights", "served"),
-        [(row.name, row.base_model, row.weights, "yes" if row.served else "") for row in models],
+        [(row.name, row.base_model, row.weights, "yes" if row.served else "") for row in listed.models],
         title="To tag with a served model: lawtags tag --model NAME",
     )
 

@@ -44,6 +44,14 @@ Intent = Annotated[
         "--intent", help="Idempotency key: the same key finds the same job; a new key starts another."
     ),
 ]
+JobStorage = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="For a platform on this machine that downloads and uploads by itself: the folder that is / to "
+        "it, such as the root of its chroot.",
+    ),
+]
 JobId = Annotated[str, typer.Argument(help="Job ID, cust-….")]
 Name = Annotated[str | None, typer.Option("--name", "-n", help="Name of the run; RECIPE-DATE by default.")]
 New = Annotated[

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from lawtags_client.types.deployments import ModelDeployment
 
 _ENDED_BADLY = ("failed", "cancelled")
+_ON_HELIX = "Use `lawtags run`, or lawtags_client.helix from Python."
+_SERVE_ON_HELIX = "Use `lawtags local runner --serve WS/NAME`, or lawtags_client.helix from Python."
 
 AdapterDim = Annotated[int, typer.Option("--adapter-dim", min=1, help="Rank of the adapter.")]
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Rows per optimizer step.")]
@@ -61,8 +63,11 @@ def upload(
     Example: lawtags upload curated law/tags
     """
 
+    from lawtags_client.platform.choice import require_v1
+
     async def work() -> UploadedDataset:
         async with session.client() as nemo:
+            await require_v1(nemo, "lawtags upload", _ON_HELIX)
             with session.progress() as progress:
                 return await nemo.data_store.upload_dataset(
                     dataset,
@@ -103,6 +108,7 @@ def customize(
     Example: lawtags customize law/tags --config huggingfacetb/smollm2-135m-instruct -m law/tagger
     """
     from lawtags_client.cli.overrides import parse_settings
+    from lawtags_client.platform.choice import require_v1
 
     session.cancel_on_interrupt = cancel_on_interrupt
     chosen = _method(method, adapter_dim)
@@ -112,6 +118,7 @@ def customize(
 
     async def work() -> Job:
         async with session.client() as nemo:
+            await require_v1(nemo, "lawtags customize", _ON_HELIX)
             job = await nemo.customizer.fine_tune(
                 dataset=dataset,
                 config=config,
@@ -155,9 +162,11 @@ def deploy(
     if image is not None and ":" not in image.rpartition("/")[2]:
         raise ConfigurationError(f"--image {image} has no tag", hint="Write it as NAME:TAG.")
     _check_names(model=model)
+    from lawtags_client.platform.choice import require_v1
 
     async def work() -> ModelDeployment:
         async with session.client() as nemo:
+            await require_v1(nemo, "lawtags deploy", _SERVE_ON_HELIX)
             # Kubernetes allows neither slashes nor dots nor @ in the name of what it runs.
             place = re.sub(r"[^a-z0-9-]+", "-", model.split("/")[-1].lower()).strip("-")
             deployed = await nemo.deployments.deploy(
@@ -186,7 +195,8 @@ def evaluate(
     dataset: Annotated[
         str,
         typer.Argument(
-            help="Test rows on the platform: NS/NAME, or hf://datasets/NS/NAME/testing/testing.jsonl."
+            help="Test rows on the platform: NS/NAME, or hf://datasets/NS/NAME/testing/testing.jsonl; "
+            "on NeMo Helix WS/NAME, or WS/FILESET#FILE."
         ),
     ],
     namespace: Annotated[str, typer.Option("--namespace", help="Namespace of the evaluation.")] = "default",
@@ -200,19 +210,20 @@ def evaluate(
 
     Example: lawtags evaluate law/tagger@v2 law/tags
     """
-    from lawtags_client.platform.dataset_evaluation import dataset_evaluation
-    from lawtags_client.platform.v1 import V1Platform
+    from lawtags_client.platform.evaluating import evaluate_dataset
 
     _check_uploaded(dataset)
 
     async def work() -> EvaluationSummary:
         async with session.client() as nemo:
-            wanted = await dataset_evaluation(
-                nemo, dataset, model=model, namespace=namespace, limit=limit, key=intent
-            )
             with session.progress() as progress:
-                return await V1Platform(nemo).evaluate(
-                    wanted,
+                return await evaluate_dataset(
+                    nemo,
+                    dataset,
+                    model=model,
+                    namespace=namespace,
+                    limit=limit,
+                    key=intent,
                     timeout=timeout,
                     on_progress=lambda share: progress.update(share, 100, "evaluation"),
                 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from lawtags_client.asking.tagged import Tagged
     from lawtags_client.client import NeMo
     from lawtags_client.curation.questions import QuestionTexts
+    from lawtags_client.helix.client import Helix
     from lawtags_client.runs.tag_file import TaggedFile
     from lawtags_client.tagging.mix import Tagger
     from lawtags_client.tagging.question import Question
@@ -137,8 +139,19 @@ class _ChosenTagger:
     threshold: float | None = None
     at_most: int | None = None
 
+    @asynccontextmanager
+    async def client(self, nemo: NeMo) -> AsyncIterator[NeMo | Helix]:
+        """The client to ask; a tagger that leaves its model out needs none, and looks for none."""
+        from lawtags_client.platform.choice import model_client
+
+        if self.tagger is not None and not self.tagger.uses_model:
+            yield nemo
+            return
+        async with model_client(nemo) as client:
+            yield client
+
     def tag_many(
-        self, nemo: NeMo, questions: Iterable[Question] | AsyncIterable[Question]
+        self, nemo: NeMo | Helix, questions: Iterable[Question] | AsyncIterable[Question]
     ) -> AsyncIterator[Tagged]:
         """Tag questions in their order."""
         from lawtags_client.asking.tags import tag_many
@@ -192,8 +205,8 @@ def _tag_question(session: Session, chosen: _ChosenTagger, title: str, body: str
     question = plain_question(title, body, chosen.texts)
 
     async def work() -> Tagged:
-        async with session.client() as nemo:
-            (found,) = [one async for one in chosen.tag_many(nemo, [question])]
+        async with session.client() as nemo, chosen.client(nemo) as client:
+            (found,) = [one async for one in chosen.tag_many(client, [question])]
             return found
 
     tagged = session.run(work())
@@ -215,12 +228,12 @@ def _tag_file(session: Session, chosen: _ChosenTagger, questions: str, out: Path
     from lawtags_client.runs.tag_file import tag_file
 
     async def work() -> TaggedFile:
-        async with session.client() as nemo:
+        async with session.client() as nemo, chosen.client(nemo) as client:
             with session.progress() as progress:
                 return await tag_file(
                     questions,
                     out,
-                    lambda asked: chosen.tag_many(nemo, asked),
+                    lambda asked: chosen.tag_many(client, asked),
                     options=chosen.texts,
                     on_row=lambda rows: progress.update(rows, None, "questions"),
                 )

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from lawtags_client.helix.secrets import HelixSecrets
     from lawtags_client.helix.workspaces import HelixWorkspaces, Projects
     from lawtags_client.intents import IntentStore
+    from lawtags_client.services.inference import Inference
 
 PRINCIPAL_HEADER = "X-NHX-Principal-Id"
 """Says who calls, where the platform asks for no token; ``service:NAME`` makes the caller a service."""
@@ -261,6 +262,11 @@ class Helix:
         from lawtags_client.helix.gateway import Gateway
 
         return Gateway(self._transport, self._place, self)
+
+    @cached_property
+    def inference(self) -> Inference:
+        """Chats and completions of all models, as of ``gateway.models()``; ``tag`` asks it."""
+        return self.gateway.models()
 
     async def close(self) -> None:
         """Close every connection."""

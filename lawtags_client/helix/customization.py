@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Generic, TypeVar
 
 from lawtags_client.errors import ConfigurationError
-from lawtags_client.helix.collection import Place
+from lawtags_client.helix.collection import Filter, Place
 from lawtags_client.helix.jobs import JobRoutes
 from lawtags_client.helix.names import check_name
 from lawtags_client.helix.submission import intent_of, submit_once
@@ -22,6 +22,9 @@ from lawtags_client.services.extra_fields import extended
 from lawtags_client.transport.call import Call
 
 S = TypeVar("S", bound=HelixRequest)
+
+_SOURCE = "customization"
+"""The service that a training job belongs to, as the list of all jobs calls it."""
 
 
 class Backend(JobRoutes[HelixTrainingJob], Generic[S]):
@@ -147,6 +150,22 @@ class Customization:
         self.automodel: Backend[AutomodelSpec] = Backend(place, owner, "automodel", AutomodelSpec)
         self.rl: Backend[RlSpec] = Backend(place, owner, "rl", RlSpec)
         self.unsloth: Backend[UnslothSpec] = Backend(place, owner, "unsloth", UnslothSpec)
+
+    def jobs(
+        self, *, workspace: str | None = None, sort: str | None = None, filter: Filter | None = None
+    ) -> AsyncIterator[HelixTrainingJob]:
+        """The jobs of all backends, from all pages.
+
+        Args:
+            workspace: if not the default one; ``-`` for all.
+            sort: a field; ``-created_at`` gives the newest first.
+            filter: as for the other lists.
+
+        Raises:
+            APIError: the service refused.
+        """
+        every = JobRoutes(self._place, "jobs", "jobs", HelixTrainingJob)
+        return every.list(workspace=workspace, sort=sort, filter={**(filter or {}), "source": _SOURCE})
 
     async def backends(self) -> list[str]:
         """The backends that the platform has."""

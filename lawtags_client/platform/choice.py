@@ -28,6 +28,7 @@ from lawtags_client.settings import Settings
 if TYPE_CHECKING:
     from lawtags_client.client import NeMo
     from lawtags_client.platform.protocol import Platform
+    from lawtags_client.platform.training_jobs import TrainingJobs
     from lawtags_client.transport.http import Handler
 
 Product = Literal["v1", "nemo-platform", "helix"]
@@ -125,21 +126,79 @@ async def speaks_helix(settings: Settings, *, handler: Handler | None = None) ->
 
 
 @asynccontextmanager
+async def helix_of(nemo: NeMo) -> AsyncIterator[Helix | None]:
+    """Helix, where the settings of a client of v1 lead to one; None where they lead to v1.
+
+    Args:
+        nemo: an open client; its intents and its clock are used.
+    """
+    if not await speaks_helix(nemo.settings):
+        yield None
+        return
+    async with Helix(nemo.settings, intents=nemo.intents, clock=nemo.clock) as helix:
+        yield helix
+
+
+@asynccontextmanager
 async def run_platform(nemo: NeMo) -> AsyncIterator[Platform]:
     """The platform of a run, by the settings of a client of v1, which is used where the platform is one.
 
     Args:
         nemo: an open client; its intents are used, whichever platform it is.
     """
-    if not await speaks_helix(nemo.settings):
-        from lawtags_client.platform.v1 import V1Platform
+    async with helix_of(nemo) as helix:
+        if helix is None:
+            from lawtags_client.platform.v1 import V1Platform
 
-        yield V1Platform(nemo)
-        return
-    from lawtags_client.platform.helix import HelixPlatform
+            yield V1Platform(nemo)
+        else:
+            from lawtags_client.platform.helix import HelixPlatform
 
-    async with Helix(nemo.settings, intents=nemo.intents, clock=nemo.clock) as helix:
-        yield HelixPlatform(helix)
+            yield HelixPlatform(helix)
+
+
+@asynccontextmanager
+async def training_jobs(nemo: NeMo) -> AsyncIterator[TrainingJobs]:
+    """The training jobs of the platform that a client's settings lead to.
+
+    Args:
+        nemo: an open client.
+    """
+    async with helix_of(nemo) as helix:
+        if helix is None:
+            from lawtags_client.platform.v1_training_jobs import V1TrainingJobs
+
+            yield V1TrainingJobs(nemo)
+        else:
+            from lawtags_client.platform.helix_training_jobs import HelixTrainingJobs
+
+            yield HelixTrainingJobs(helix)
+
+
+@asynccontextmanager
+async def model_client(nemo: NeMo) -> AsyncIterator[NeMo | Helix]:
+    """The client whose ``inference`` has the models of the platform that a client's settings lead to.
+
+    Args:
+        nemo: an open client.
+    """
+    async with helix_of(nemo) as helix:
+        yield nemo if helix is None else helix
+
+
+async def require_v1(nemo: NeMo, what: str, instead: str) -> None:
+    """Refuse a command that Helix has no counterpart of.
+
+    Args:
+        nemo: an open client.
+        what: the command, as the user knows it.
+        instead: what to do on Helix.
+
+    Raises:
+        ConfigurationError: the platform is NeMo Helix.
+    """
+    if await speaks_helix(nemo.settings):
+        raise ConfigurationError(f"{what} needs NeMo Microservices v1, and this is NeMo Helix", hint=instead)
 
 
 async def cancel_training(nemo: NeMo, job: str) -> str | None:

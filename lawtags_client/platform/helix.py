@@ -20,7 +20,13 @@ from lawtags_client.helix.types.models import HelixModel
 from lawtags_client.helix.types.rl import RlSpec
 from lawtags_client.platform import prompting
 from lawtags_client.platform.helix_evaluation import evaluation_spec, named_scores, rows_scored, tag_scores
-from lawtags_client.platform.helix_jobs import TRAINED_TOKENS, TrainingProgress, output_name, training_spec
+from lawtags_client.platform.helix_jobs import (
+    METHODS,
+    TRAINED_TOKENS,
+    TrainingProgress,
+    output_name,
+    training_spec,
+)
 from lawtags_client.platform.protocol import (
     EvaluationIntent,
     EvaluationSummary,
@@ -37,7 +43,6 @@ from lawtags_client.services.data_store.layout import check
 from lawtags_client.services.watching import Patience, Poller
 from lawtags_client.tagging.vocabulary import Vocabulary
 
-_METHODS = (("sft", "lora"), ("sft", "lora_merged"), ("sft", "all_weights"), ("dpo", "all_weights"))
 _TESTING = "testing"
 _NOBODY = "No program carries out its steps. Start one: lawtags local runner --platform URL"
 _MOST_LINES = 2000
@@ -74,7 +79,7 @@ class HelixPlatform:
             name=model.reference,
             base_model=model.reference,
             max_seq_length=min(length, TRAINED_TOKENS) if isinstance(length, int) else TRAINED_TOKENS,
-            methods=_METHODS,
+            methods=METHODS,
             num_parameters=size if isinstance(size, int) else None,
         )
 
@@ -122,7 +127,7 @@ class HelixPlatform:
         training = {path: file for path, file in layout.files.items() if path not in test}
         await self._helix.workspaces.ensure(name=workspace, compare=())
         files: dict[str, str] = {}
-        for fileset, sources in ((dataset, training), (_test_fileset(dataset), test)):
+        for fileset, sources in ((dataset, training), (test_fileset(dataset), test)):
             if not sources:
                 continue
             await self._helix.filesets.ensure(
@@ -307,7 +312,8 @@ def _shortened(name: str) -> str:
     return f"{workspace}{slash}{make_name(dataset)}" if len(dataset) > LONGEST else name
 
 
-def _test_fileset(dataset: str) -> str:
+def test_fileset(dataset: str) -> str:
+    """The name of the fileset that holds the test rows of a dataset."""
     return make_name(f"{dataset}-{_TESTING}")
 
 
@@ -320,7 +326,7 @@ def _test_rows(files_url: str) -> str:
         raise ConfigurationError(
             f"{files_url!r} names no test rows", hint="Use workspace/dataset/testing/FILE, or a fileset#file."
         )
-    return f"{parts[0]}/{_test_fileset(parts[1])}#{parts[2]}"
+    return f"{parts[0]}/{test_fileset(parts[1])}#{parts[2]}"
 
 
 def _states(status: JobStatus) -> tuple[tuple[str, str | None, str], ...]:

@@ -46,6 +46,8 @@ LAYOUT: Mapping[str, str] = {
     "max_seq_length": "training.max_seq_length",
 }
 """What the config decides on v1, and the job on Helix."""
+METHODS = (("sft", "lora"), ("sft", "lora_merged"), ("sft", "all_weights"), ("dpo", "all_weights"))
+"""Types of training and of fine-tuning that Helix has, and that a run can ask for."""
 TRAINED_TOKENS = 2048
 """Longer rows are truncated to so many tokens: ``max_seq_length`` of Helix where a job does not set it."""
 

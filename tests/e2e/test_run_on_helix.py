@@ -6,15 +6,21 @@ import asyncio
 import contextlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
-from recipe_runs import RECIPE, counted_by, lawtags, write_recipe
+from recipe_runs import RECIPE, counted_by, lawtags, same_answers, write_recipe
 from shared_launcher import shared_launcher
 
+from lawtags_client import tag
+from lawtags_client.asking.tagged import Tagged
 from lawtags_client.helix.client import Helix
+from lawtags_client.runs.tagger import load_run_tagger
+from lawtags_client.tagging.prompt import Prompt
+from lawtags_client.tagging.question import Question
 from lawtags_stack.runner.options import RunnerOptions
 from lawtags_stack.runner.start import run_runner
 from lawtags_stack.service import StackOptions
@@ -131,3 +137,97 @@ def test_the_same_command_again_redoes_nothing(
     again = lawtags(platform, finished, "run", "recipe.yaml", "--data", questions, "--json")
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["redone"] == []
+
+
+def lines_of(platform: StackThread, folder: Path, *words: str) -> list[dict[str, Any]]:
+    done = lawtags(platform, folder, *words, "--json")
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_raw_rows_are_tagged_as_the_run_was_judged(
+    platform: StackThread, finished: Path, questions: Path
+) -> None:
+    assert same_answers(platform, finished, "tiny", questions) > 10
+
+
+def test_a_tagger_asks_its_model_through_the_gateway(platform: StackThread, finished: Path) -> None:
+    loaded = load_run_tagger(finished / "runs" / "tiny")
+    asked: list[str] = []
+
+    class Scorer:
+        """The run's tagger, as one that uses its model."""
+
+        uses_model = True
+        vocabulary = loaded.tagger.vocabulary
+        decide = staticmethod(loaded.tagger.decide)
+
+        def prompt(self, question: Question, /) -> Prompt:
+            return loaded.tagger.prompt(question)
+
+        def scores(self, questions: Sequence[Question], lm: Any, /) -> Any:
+            asked.extend(token for row in lm for token in row)
+            return loaded.tagger.scores(questions, lm)
+
+    async def work() -> Tagged:
+        async with Helix(base_url=platform.platform_url) as helix:
+            return await tag(helix, title="May I copy a map?", model=loaded.model, tagger=Scorer())
+
+    assert asyncio.run(work()).tags
+    assert len(asked) == 20
+    written = lawtags(platform, finished, "tag", "--title", "May I copy a map?", "--model", loaded.model)
+    assert written.returncode == 0, written.stderr
+
+
+def test_the_commands_for_jobs_show_the_one_job(platform: StackThread, finished: Path) -> None:
+    [job] = lines_of(platform, finished, "jobs", "ls")
+    assert (job["status"], job["steps"], job["config"]) == ("completed", 6, BASE)
+    assert job["output_model"].startswith(f"{BASE}&adapters/tests/")
+    assert lines_of(platform, finished, "jobs", "ls", "--status", "error") == []
+    *_, last = lines_of(platform, finished, "jobs", "watch", job["id"])
+    assert (last["status"], last["steps"]) == ("completed", 6)
+    shown = lines_of(platform, finished, "jobs", "metrics", job["id"])
+    assert [row["step"] for row in shown if row["metric"] == "train_loss"] == [1, 2, 3, 4, 5, 6]
+    [logs] = lines_of(platform, finished, "jobs", "logs", job["id"])
+    assert "train_loss" in logs["entries"]["training"]["logs"]["training"]
+    [whole] = lines_of(platform, finished, "jobs", "show", job["id"])
+    assert [step["status"] for step in whole["steps"]] == ["completed"] * 4
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("jobs", "ls", "--status", "running"), "Use one of: created, pending, active"),
+        (("jobs", "show", "tagger"), "Write workspace/name"),
+        (("jobs", "cancel", "tests/nobody"), "nobody"),
+        (("jobs", "audit"), "lawtags jobs ls"),
+        (("customize", "tests/questions"), "lawtags run"),
+        (("upload", "runs/tiny/curated", "tests/more"), "lawtags run"),
+        (("deploy", "tests/tiny"), "lawtags local runner --serve"),
+        (("evaluate", "tests/nothing", "tests/questions"), f"Served models: {BASE}"),
+        (("evaluate", BASE, "tests/nowhere"), "no test rows of tests/nowhere"),
+        (("evaluate", BASE, "hf://datasets/tests/questions"), "workspace/fileset#file"),
+    ],
+)
+def test_what_cannot_be_done_on_helix_is_refused_with_what_can(
+    platform: StackThread, finished: Path, words: tuple[str, ...], said: str
+) -> None:
+    done = lawtags(platform, finished, *words)
+    assert done.returncode != 0
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) <= 2
+
+
+def test_the_models_are_listed_and_evaluated(platform: StackThread, finished: Path) -> None:
+    rows = lines_of(platform, finished, "models", "ls")
+    models = {row["name"]: row for row in rows if row["kind"] == "model"}
+    [adapter] = [name for name in models if "&adapters/" in name]
+    assert models[BASE]["served"] and models[adapter]["served"]
+    assert [row["name"] for row in rows if row["kind"] == "config"] == [BASE]
+    assert lines_of(platform, finished, "models", "ls", "--namespace", "nowhere") == []
+    dataset = json.loads((finished / "runs" / "tiny" / "upload.json").read_text())["dataset"]
+    evaluate = ("evaluate", adapter, dataset, "--namespace", "tests", "--limit", "3")
+    [found] = lines_of(platform, finished, *evaluate)
+    assert found["rows"] == 3
+    assert {"tags.micro_f1", "tags.em"} <= found["scores"].keys()
+    assert lines_of(platform, finished, *evaluate) == [found]

@@ -25,6 +25,12 @@ def test_another_platform_is_refused(text: str) -> None:
         HelixDemo.parse(text)
 
 
+def test_a_job_storage_belongs_to_a_platform_with_an_address() -> None:
+    assert HelixDemo.parse("http://h", job_storage=Path("/x")).job_storage == Path("/x")
+    with pytest.raises(ConfigurationError, match="--job-storage"):
+        HelixDemo.parse("helix", job_storage=Path("/x"))
+
+
 def test_the_recipe_is_the_migrated_one() -> None:
     recipe = HelixDemo(None).recipe({"training": {"epochs": 2}})
     assert recipe.model.config == f"{BASE_MODEL}@helix"
