@@ -12,7 +12,7 @@ from lawtags_client.cli.command import command
 from lawtags_client.cli.session import Session
 
 if TYPE_CHECKING:
-    from lawtags_client.platform.catalog import Catalog
+    from lawtags_client.platform.catalog import PlatformCatalog
 
 app = typer.Typer(
     help="Models: list what can be trained, registered and served; inspect and convert checkpoints.",
@@ -45,7 +45,7 @@ def ls(
     from lawtags_client.platform.catalog import read_catalog
     from lawtags_client.platform.choice import training_jobs
 
-    async def work() -> Catalog:
+    async def work() -> PlatformCatalog:
         async with session.client() as nemo:
             found = await read_catalog(nemo, namespace)
             if found.missing is not None:
@@ -68,7 +68,7 @@ def ls(
         _print(session, listed)
 
 
-def _print(session: Session, listed: Catalog) -> None:
+def _print(session: Session, listed: PlatformCatalog) -> None:
     session.table(
         ("config", "base model", "methods", "max tokens"),
         [

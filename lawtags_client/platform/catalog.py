@@ -16,7 +16,7 @@ _ON_HELIX = "model.config in a recipe"
 
 
 @dataclass(frozen=True, slots=True)
-class Catalog:
+class PlatformCatalog:
     """What a platform has.
 
     Attributes:
@@ -39,7 +39,7 @@ class Catalog:
         return not (self.configs or self.targets or self.models)
 
 
-async def read_catalog(nemo: NeMo, namespace: str | None) -> Catalog:
+async def read_catalog(nemo: NeMo, namespace: str | None) -> PlatformCatalog:
     """What the platform has.
 
     Args:
@@ -52,10 +52,10 @@ async def read_catalog(nemo: NeMo, namespace: str | None) -> Catalog:
     async with helix_of(nemo) as helix:
         if helix is not None:
             trainable, known = await list_helix_models(helix, namespace)
-            return Catalog(trainable, (), known, trained_by=_ON_HELIX)
+            return PlatformCatalog(trainable, (), known, trained_by=_ON_HELIX)
         models = await list_models(nemo, namespace)
         try:
             configs, targets = await list_trainable(nemo, namespace)
         except (NotFoundError, TransportError) as problem:
-            return Catalog((), (), models, f"Configs and targets are missing: {problem.message}")
-        return Catalog(configs, targets, models)
+            return PlatformCatalog((), (), models, f"Configs and targets are missing: {problem.message}")
+        return PlatformCatalog(configs, targets, models)

@@ -28,7 +28,7 @@ from lawtags_client.settings import Settings
 if TYPE_CHECKING:
     from lawtags_client.client import NeMo
     from lawtags_client.platform.protocol import Platform
-    from lawtags_client.platform.training_jobs import TrainingJobs
+    from lawtags_client.platform.training_jobs import PlatformJobs
     from lawtags_client.transport.http import Handler
 
 Product = Literal["v1", "nemo-platform", "helix"]
@@ -158,7 +158,7 @@ async def run_platform(nemo: NeMo) -> AsyncIterator[Platform]:
 
 
 @asynccontextmanager
-async def training_jobs(nemo: NeMo) -> AsyncIterator[TrainingJobs]:
+async def training_jobs(nemo: NeMo) -> AsyncIterator[PlatformJobs]:
     """The training jobs of the platform that a client's settings lead to.
 
     Args:

@@ -36,7 +36,7 @@ class HelixTrainingJobs:
         return sorted([each.name async for each in self._helix.workspaces.list()])
 
     async def list(self, *, status: str | None, namespace: str | None, limit: int) -> list[JobRow]:
-        """Jobs, newest first; arguments as for ``TrainingJobs``."""
+        """Jobs, newest first; arguments as for ``PlatformJobs``."""
         check_state(status, STATES)
         wanted = {"status": status} if status else None
         workspace = namespace or ANY_WORKSPACE

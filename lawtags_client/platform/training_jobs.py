@@ -35,7 +35,7 @@ class JobRow:
     created_at: str | None
 
 
-class TrainingJobs(Protocol):
+class PlatformJobs(Protocol):
     """The training jobs of a platform."""
 
     async def namespaces(self) -> list[str]:

@@ -28,7 +28,7 @@ class V1TrainingJobs:
         return sorted({each.id async for each in self._nemo.entity_store.namespaces.list() if each.id})
 
     async def list(self, *, status: str | None, namespace: str | None, limit: int) -> list[JobRow]:
-        """Jobs, newest first; arguments as for ``TrainingJobs``."""
+        """Jobs, newest first; arguments as for ``PlatformJobs``."""
         check_state(status, JOB_STATES)
         wanted = CustomizationJobFilter()
         if status:

@@ -25,7 +25,7 @@ from lawtags_client.curation.execution import _client
 from lawtags_client.errors import BusyError, ConfigurationError, DataError, GateNotPassedError, LawtagsError
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.lock import run_lock
-from lawtags_client.settings import STACK_FOLDER
+from lawtags_client.settings import STACK_FOLDER, Settings
 
 Call = Callable[..., tuple[int, str, str]]
 RECIPE = "schema_version: 1\nname: small\nmodel: {config: ns/model@v1}\n"
@@ -119,7 +119,8 @@ def test_a_question_without_a_tag_is_told_as_one(
         yield SimpleNamespace(error=None, tags=(), scores={}, abstained=False)
 
     monkeypatch.setattr("lawtags_client.asking.tags.tag_many", untagged)
-    monkeypatch.setattr(Session, "client", lambda _: contextlib.nullcontext())
+    client = SimpleNamespace(settings=Settings())
+    monkeypatch.setattr(Session, "client", lambda _: contextlib.nullcontext(client))
     assert lawtags("tag", "--title", "Is it binding?", "--model", "ns/m", *words) == (0, "", said)
 
 
