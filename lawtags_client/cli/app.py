@@ -21,6 +21,7 @@ from lawtags_client.cli import (
     runs,
     steps,
     tag,
+    trace,
 )
 from lawtags_client.version import __version__
 
@@ -63,6 +64,7 @@ app.command("tag", rich_help_panel=_STEPS)(tag.tag)
 app.command(rich_help_panel=_STEPS)(migrate.migrate)
 app.command("report", rich_help_panel=_LOOK)(runs.report)
 app.add_typer(runs.app, name="runs", rich_help_panel=_LOOK)
+app.command("trace", rich_help_panel=_LOOK)(trace.trace)
 app.add_typer(labels.app, name="labels", rich_help_panel=_LOOK)
 app.add_typer(jobs.app, name="jobs", rich_help_panel=_LOOK)
 app.add_typer(models.app, name="models", rich_help_panel=_LOOK)

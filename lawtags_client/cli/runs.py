@@ -17,7 +17,7 @@ from lawtags_client.errors import ConfigurationError, DataError
 if TYPE_CHECKING:
     from lawtags_client.runs.overview import RunOverview
 
-app = typer.Typer(help="Runs in this folder: list, show, compare, redo, remove.", no_args_is_help=True)
+app = typer.Typer(help="Runs in this folder: list, show, compare, redo, undo, remove.", no_args_is_help=True)
 
 
 @app.command("ls")
@@ -155,6 +155,29 @@ def redo(
     end_with_verdict(session, carry_out(session, request, folder))
 
 
+@app.command("undo")
+@command
+def undo(
+    session: Session,
+    run: Annotated[str, typer.Argument(help="Name of a run, in full.")],
+    runs: Runs = DEFAULT_RUNS,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Remove what a run has made on its platform: jobs, models, datasets. Its folder and results stay.
+
+    What another run of the folder needs stays, and so does what the API cannot delete; both are listed.
+
+    Example: lawtags runs undo demo-2 --yes
+    """
+    from lawtags_client.cli.undoing import carry_out_undo
+    from lawtags_client.runs.facts import RunFacts
+    from lawtags_client.runs.overview import find_run
+
+    folder = find_run(runs, run, whole=True)
+    session.profile = session.profile or RunFacts.of_folder(folder).profile
+    carry_out_undo(session, folder, yes=yes)
+
+
 @app.command("rm")
 @command
 def rm(
@@ -163,22 +186,25 @@ def rm(
     runs: Runs = DEFAULT_RUNS,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     keep_on_platform: Annotated[
-        bool, typer.Option("--keep-on-platform", help="Leave jobs and models there, without a record.")
+        bool, typer.Option("--keep-on-platform", help="Leave its jobs, models and datasets there.")
     ] = False,
 ) -> None:
     """Remove the folders of runs, for good. Example: lawtags runs rm demo-2 --yes
 
     First remove what a run made on a platform: lawtags runs undo RUN.
     """
+    from lawtags_client.intents import SqliteIntents
     from lawtags_client.runs.overview import find_run
     from lawtags_client.runs.removal import remove_run
+    from lawtags_client.settings import Settings, default_intents_path
 
     # What is removed for good is named in full.
     folders = [find_run(runs, name, whole=True) for name in names]
+    store = SqliteIntents(Settings.load(session.profile).intents_path or default_intents_path())
     for folder in dict.fromkeys(folders):
         if not yes and not session.confirm(f"Remove {folder} for good?"):
             raise ConfigurationError(f"{folder} stays", hint="Confirm the removal, or add --yes.")
-        remove_run(folder, keep_on_platform=keep_on_platform)
+        remove_run(folder, store, keep_on_platform=keep_on_platform)
         if session.json:
             session.emit({"removed": str(folder)})
         else:

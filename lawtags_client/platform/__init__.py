@@ -9,7 +9,9 @@ from lawtags_client.platform.protocol import (
     ModelAnswer,
     Platform,
     PlatformDataset,
+    PlatformItem,
     PromptInput,
+    RemovedItem,
     TrainingConfig,
 )
 
@@ -22,6 +24,8 @@ __all__ = [
     "ModelAnswer",
     "Platform",
     "PlatformDataset",
+    "PlatformItem",
     "PromptInput",
+    "RemovedItem",
     "TrainingConfig",
 ]

@@ -10,7 +10,8 @@ from lawtags_client.errors import ConfigurationError, NotFoundError
 from lawtags_client.helix.client import Helix
 from lawtags_client.platform.choice import helix_of
 from lawtags_client.platform.dataset_evaluation import dataset_evaluation
-from lawtags_client.platform.helix import HelixPlatform, test_fileset
+from lawtags_client.platform.helix import HelixPlatform
+from lawtags_client.platform.helix_filesets import test_fileset
 from lawtags_client.platform.protocol import EvaluationIntent, EvaluationSummary
 from lawtags_client.platform.v1 import V1Platform
 

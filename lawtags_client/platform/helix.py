@@ -14,12 +14,13 @@ from lawtags_client.errors import (
 )
 from lawtags_client.helix.client import Helix
 from lawtags_client.helix.jobs import LogCursor, awaited
-from lawtags_client.helix.names import LONGEST, adapter_reference, make_name, split_adapter, split_reference
+from lawtags_client.helix.names import adapter_reference, make_name, split_adapter, split_reference
 from lawtags_client.helix.types.jobs import JobStatus, is_final
 from lawtags_client.helix.types.models import HelixModel
 from lawtags_client.helix.types.rl import RlSpec
 from lawtags_client.platform import prompting
 from lawtags_client.platform.helix_evaluation import evaluation_spec, named_scores, rows_scored, tag_scores
+from lawtags_client.platform.helix_filesets import TESTING, shortened, test_fileset
 from lawtags_client.platform.helix_jobs import (
     METHODS,
     TRAINED_TOKENS,
@@ -27,6 +28,7 @@ from lawtags_client.platform.helix_jobs import (
     output_name,
     training_spec,
 )
+from lawtags_client.platform.helix_removal import HelixRemoval
 from lawtags_client.platform.protocol import (
     EvaluationIntent,
     EvaluationSummary,
@@ -35,7 +37,9 @@ from lawtags_client.platform.protocol import (
     JobUpdate,
     ModelAnswer,
     PlatformDataset,
+    PlatformItem,
     PromptInput,
+    RemovedItem,
     TrainingConfig,
 )
 from lawtags_client.platform.silence import silent_job
@@ -43,7 +47,6 @@ from lawtags_client.services.data_store.layout import check
 from lawtags_client.services.watching import Patience, Poller
 from lawtags_client.tagging.vocabulary import Vocabulary
 
-_TESTING = "testing"
 _NOBODY = "No program carries out its steps. Start one: lawtags local runner --platform URL"
 _MOST_LINES = 2000
 
@@ -121,9 +124,9 @@ class HelixPlatform:
         """
         import asyncio
 
-        workspace, dataset = split_reference(_shortened(name), self._helix.workspace, "dataset")
+        workspace, dataset = split_reference(shortened(name), self._helix.workspace, "dataset")
         layout = await asyncio.to_thread(check, folder)
-        test = {path: file for path, file in layout.files.items() if path.startswith(f"{_TESTING}/")}
+        test = {path: file for path, file in layout.files.items() if path.startswith(f"{TESTING}/")}
         training = {path: file for path, file in layout.files.items() if path not in test}
         await self._helix.workspaces.ensure(name=workspace, compare=())
         files: dict[str, str] = {}
@@ -300,21 +303,14 @@ class HelixPlatform:
         await self._helix.filesets.unlock(reference)
         await self._helix.filesets.upload(reference, dict(files))
 
+    async def remove(self, item: PlatformItem) -> Sequence[RemovedItem]:
+        """Remove what a run has made."""
+        return await HelixRemoval(self._helix).remove(item)
+
 
 def _workspace(model: str) -> str:
     base, adapter = split_adapter(model)
     return (adapter or base).partition("/")[0]
-
-
-def _shortened(name: str) -> str:
-    """A run appends a digest to the name in its recipe, which may be too long with it."""
-    workspace, slash, dataset = name.rpartition("/")
-    return f"{workspace}{slash}{make_name(dataset)}" if len(dataset) > LONGEST else name
-
-
-def test_fileset(dataset: str) -> str:
-    """The name of the fileset that holds the test rows of a dataset."""
-    return make_name(f"{dataset}-{_TESTING}")
 
 
 def _test_rows(files_url: str) -> str:
@@ -322,7 +318,7 @@ def _test_rows(files_url: str) -> str:
     if "#" in files_url:
         return files_url
     parts = files_url.split("/", 2)
-    if len(parts) < 3 or not parts[2].startswith(f"{_TESTING}/"):
+    if len(parts) < 3 or not parts[2].startswith(f"{TESTING}/"):
         raise ConfigurationError(
             f"{files_url!r} names no test rows", hint="Use workspace/dataset/testing/FILE, or a fileset#file."
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from lawtags_client.json_value import JsonValue
 from lawtags_client.tagging.vocabulary import Vocabulary
@@ -166,6 +166,46 @@ class EvaluationSummary:
     scored: int | None = None
 
 
+ItemKind = Literal["evaluation job", "training job", "model", "dataset"]
+
+Outcome = Literal["removed", "absent", "kept", "failed"]
+"""``kept``: the API cannot delete it, or others need it. ``failed``: it may work when it is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformItem:
+    """Something that a run has made on a platform.
+
+    Attributes:
+        kind: what it is.
+        name: the id of a job, or the reference of a model or dataset; None for a job whose id never arrived.
+        token: the one that a job carries.
+        with_output: whether what a training job makes is removed with it, since only the job knows its name.
+    """
+
+    kind: ItemKind
+    name: str | None
+    token: str | None = None
+    with_output: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedItem:
+    """What came of the removal of a thing; a dataset, for example, is an entity and a repository.
+
+    Attributes:
+        what: the thing, in words.
+        name: its id or reference.
+        outcome: whether it is gone.
+        reason: why it is not.
+    """
+
+    what: str
+    name: str
+    outcome: Outcome
+    reason: str | None = None
+
+
 class Platform(Protocol):
     """What a run asks of a platform; every call may be repeated after a crash."""
 
@@ -227,4 +267,11 @@ class Platform(Protocol):
 
     async def publish(self, model: str, files: Mapping[str, bytes]) -> None:
         """Add files, such as the model card, to the tuned model's repository."""
+        ...
+
+    async def remove(self, item: PlatformItem) -> Sequence[RemovedItem]:
+        """Remove what a run has made: first its jobs, then its models, then its datasets.
+
+        A job that is running is cancelled first.
+        """
         ...

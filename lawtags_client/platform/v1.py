@@ -21,10 +21,13 @@ from lawtags_client.platform.protocol import (
     JobUpdate,
     ModelAnswer,
     PlatformDataset,
+    PlatformItem,
     PromptInput,
+    RemovedItem,
     TrainingConfig,
 )
 from lawtags_client.platform.silence import silent_job
+from lawtags_client.platform.v1_removal import V1Removal
 from lawtags_client.platform.v1_updates import UpdateReader
 from lawtags_client.services.customizer.configs import full_name
 from lawtags_client.services.evaluator import rows_scored, scores
@@ -231,6 +234,10 @@ class V1Platform:
         await self._nemo.data_store.upload_files(
             model.split("@")[0], dict(files), repo_type="model", message="Add the model card and the tagger"
         )
+
+    async def remove(self, item: PlatformItem) -> Sequence[RemovedItem]:
+        """Remove what a run has made; training jobs are cancelled, since the API cannot delete them."""
+        return await V1Removal(self._nemo).remove(item)
 
 
 def service_addresses(settings: Settings) -> dict[str, str]:

@@ -41,6 +41,7 @@ class RunFacts:
         profile: the profile of the settings that the run was made with.
         inputs: everything that decides the results; absent in runs of older releases.
         taken_over: the run whose finished stages this one began with, if there is one.
+        undone: when what the run had made on its platform was removed, in ISO 8601 and UTC.
     """
 
     run_id: str | None = None
@@ -50,6 +51,7 @@ class RunFacts:
     profile: str | None = None
     inputs: JsonObject | None = None
     taken_over: TakenOver | None = None
+    undone: str | None = None
 
     @classmethod
     def read(cls, ledger: Ledger) -> RunFacts:
@@ -64,6 +66,7 @@ class RunFacts:
             profile=_text(facts.get("profile")),
             inputs=_object(facts.get("inputs")),
             taken_over=_taken_over(facts.get("taken_over")),
+            undone=_text((_object(facts.get("undone")) or {}).get("at")),
         )
 
     @classmethod
@@ -73,7 +76,7 @@ class RunFacts:
         return cls.read(Ledger(path)) if path.exists() else cls()
 
     def write(self, ledger: Ledger) -> None:
-        """Record all of them, or none, except where the run comes from, which never changes."""
+        """Record all of them, or none, except where the run comes from, and that it was undone."""
         ledger.set_facts(
             {
                 "run_id": self.run_id,

@@ -11,6 +11,14 @@ from lawtags_client.runs.recipe import Gate
 from lawtags_client.runs.repeats import RepeatedDifference, RepeatedVerdict
 from lawtags_client.runs.verdict import COMPARED, SYSTEMS, in_words, remedy
 
+CALIBRATION_ERROR, MCNEMAR, SECONDS_PER_POINT = "calibration_error", "mcnemar_p", "seconds_per_point"
+"""Figures that a gate may be about, besides those of a system."""
+
+_OF_A_TAG = ("f1", "precision", "recall")
+_OTHERS = (CALIBRATION_ERROR, MCNEMAR, SECONDS_PER_POINT)
+# What only the verdict on the run's own split has.
+_OF_ONE_SPLIT = frozenset(_OTHERS)
+
 
 def judge(gates: Sequence[Gate], metrics: Metrics) -> list[JudgedGate]:
     """Check the verdict on one split against a recipe's gates, in their order.
@@ -77,16 +85,23 @@ def require_verdict(evaluated: EvaluateOutput, repeats: RepeatedVerdict | None =
 
 
 def _judge(gate: Gate, metrics: Metrics, *, why: str = "") -> JudgedGate:
-    value = _figure(gate, metrics)
     over = f" on one split, since {why}" if why else ""
+    if gate.metric == MCNEMAR:
+        return _judged_questions(gate, metrics, over)
+    value = _figure(gate, metrics)
+    if value is None:
+        found = f"no gain over the best system without a language model is shown{over}"
+        return JudgedGate(gate=_in_words(gate), found=found, passed=False)
     return _judged(gate, value, over, metrics.differences, _lost(gate, metrics))
 
 
 def _judge_repeats(gate: Gate, verdicts: Sequence[Metrics], pooled: RepeatedVerdict) -> JudgedGate:
+    if gate.tag is not None or gate.metric in _OF_ONE_SPLIT:
+        return _judge(gate, verdicts[0], why=f"{gate.metric} is not averaged over {pooled.counted}")
     named = [gate.system, *([gate.better_than] if gate.better_than else [])]
     single = [name for name in named if name not in pooled.systems]
     if not single:
-        value = sum(_figure(gate, each) for each in verdicts) / len(verdicts)
+        value = sum(_figure(gate, each) or 0.0 for each in verdicts) / len(verdicts)
         return _judged(gate, value, f" on average over {pooled.counted}", pooled.differences)
     lost = [
         f"{reason} in repeat {number}"
@@ -109,8 +124,7 @@ def _judged(
     lost: Sequence[str] = (),
 ) -> JudgedGate:
     found, passed = f"{value:.3f}{over}", not lost
-    if gate.at_least is not None:
-        passed = passed and value >= gate.at_least
+    passed = passed and _is_within(gate, value)
     if gate.better_than is not None:
         low, high = _interval(gate, differences)
         found += f", difference in [{low:+.3f}, {high:+.3f}]"
@@ -118,24 +132,68 @@ def _judged(
     return JudgedGate(gate=_in_words(gate), found=", but ".join([found, *lost]), passed=passed)
 
 
+def _judged_questions(gate: Gate, metrics: Metrics, over: str) -> JudgedGate:
+    """The gate on McNemar's p: small enough, and more questions won than lost."""
+    for row in metrics.questions:
+        if {row.a, row.b} == {gate.system, gate.better_than}:
+            won, lost = (row.won, row.lost) if row.a == gate.system else (row.lost, row.won)
+            found = f"{row.p_value:.3g}{over}, {won} questions won and {lost} lost"
+            passed = won > lost and _is_within(gate, row.p_value) and not _lost(gate, metrics)
+            return JudgedGate(gate=_in_words(gate), found=found, passed=passed)
+    if _lost(gate, metrics):
+        found = ", ".join(_lost(gate, metrics))
+        return JudgedGate(gate=_in_words(gate), found=found, passed=False)
+    raise ConfigurationError(
+        f"gate on {MCNEMAR}: {gate.system} is not compared with {gate.better_than or 'any system'}",
+        hint=f"Set better_than to another system of the verdict: {', '.join(metrics.systems)}.",
+    )
+
+
+def _is_within(gate: Gate, value: float) -> bool:
+    # Of what is not a number, both comparisons are false.
+    above = gate.at_least is None or value >= gate.at_least
+    return above and (gate.at_most is None or value <= gate.at_most)
+
+
 def _in_words(gate: Gate) -> str:
-    words = [f"{gate.system} {gate.metric}"]
+    words = [gate.system, *([f"tag {gate.tag}"] if gate.tag is not None else []), gate.metric]
     if gate.at_least is not None:
         words.append(f">= {gate.at_least:g}")
+    if gate.at_most is not None:
+        words.append(f"<= {gate.at_most:g}")
     if gate.better_than is not None:
         words.append(f"better than {gate.better_than}")
     return " ".join(words)
 
 
-def _figure(gate: Gate, metrics: Metrics) -> float:
-    figures = metrics.systems.get(gate.system)
-    value = figures.figure(gate.metric) if figures else None
+def _figure(gate: Gate, metrics: Metrics) -> float | None:
+    """The value that a gate is about; None for a cost per gain where no gain is shown."""
+    if gate.metric == SECONDS_PER_POINT and metrics.language_model is not None:
+        return metrics.language_model.seconds_per_point
+    value = _plain_figure(gate, metrics)
     if value is None:
+        place = gate.system if gate.tag is None else f"{gate.system}, tag {gate.tag}"
+        figures = (
+            ("f1", "precision", "recall") if gate.tag is not None else (*COMPARED, "exact_match", *_OTHERS)
+        )
         raise ConfigurationError(
-            f"gate on {gate.system}.{gate.metric}: the verdict has no such figure",
-            hint=f"Systems: {', '.join(metrics.systems)}. Figures: {', '.join(COMPARED)}, exact_match, …",
+            f"gate on {place}.{gate.metric}: the verdict has no such figure",
+            hint=f"Systems: {', '.join(metrics.systems)}. Figures: {', '.join(figures)}, …",
         )
     return value
+
+
+def _plain_figure(gate: Gate, metrics: Metrics) -> float | None:
+    if gate.tag is not None:
+        for score in metrics.per_tag.get(gate.system, ()):
+            if score.tag == gate.tag and gate.metric in _OF_A_TAG:
+                return float(getattr(score, gate.metric))
+        return None
+    if gate.metric == CALIBRATION_ERROR:
+        found = metrics.calibration.get(gate.system)
+        return found.ece if found else None
+    figures = metrics.systems.get(gate.system)
+    return figures.figure(gate.metric) if figures else None
 
 
 def _lost(gate: Gate, metrics: Metrics) -> list[str]:

@@ -114,8 +114,13 @@ def inputs_of(
         files=_named_files(recipe, run_id),
         data=_contents(data, None),
         test=_contents([], test),
-        services=None if services is None else {name: _public(url) for name, url in services.items()},
+        services=None if services is None else public_addresses(services),
     )
+
+
+def public_addresses(services: Mapping[str, str]) -> dict[str, str]:
+    """Addresses as a run records them: without credentials and queries."""
+    return {name: _public(url) for name, url in services.items()}
 
 
 def differences(known: RunInputs, wanted: RunInputs) -> list[str]:

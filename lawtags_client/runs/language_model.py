@@ -47,7 +47,15 @@ def language_model_gain(metrics: Metrics, cost: TrainingCost | None = None) -> L
         training=cost,
         sentence="",
     )
-    return replace(found, sentence=_sentence(metrics, row, len(rivals), cost))
+    per_point = _seconds_per_point(row, cost)
+    return replace(found, sentence=_sentence(metrics, row, len(rivals), cost), seconds_per_point=per_point)
+
+
+def _seconds_per_point(row: Difference, cost: TrainingCost | None) -> float | None:
+    """Seconds of training per .01 of F1, if a gain is shown."""
+    if cost is None or cost.seconds is None or reading(row) != "better":
+        return None
+    return cost.seconds / (100 * row.difference)
 
 
 def language_model_in_words(metrics: Metrics) -> list[str]:
@@ -89,6 +97,8 @@ def _sentence(metrics: Metrics, row: Difference, rivals: int, cost: TrainingCost
     spent = _spent(cost)
     if found == "better":
         price = f" for {spent}" if spent else ""
+        if (per_point := _seconds_per_point(row, cost)) is not None:
+            price += f", which is {per_point:,.0f} s per point"
         return (
             f"The language model paid for itself: it adds {gain} micro F1{price} "
             f"(tagger {mine}, {name} {other}; {best})."

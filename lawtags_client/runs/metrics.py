@@ -10,6 +10,7 @@ from lawtags_client.errors import DataError
 from lawtags_client.runs.documents import REBUILD, read_document
 from lawtags_client.tagging.abstention import CoveragePoint
 from lawtags_client.tagging.calibration import Calibration
+from lawtags_client.tagging.confusion import TagConfusion
 from lawtags_client.tagging.metrics import Scores, TagScore
 
 FILE = "metrics.json"
@@ -73,6 +74,27 @@ class Difference:
     low: float
     high: float
     reading: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionsWon:
+    """The test questions that one of two systems tags better, by F1 of the question.
+
+    Args:
+        a: one system.
+        b: the other.
+        won: questions that ``a`` tags better.
+        lost: questions that ``b`` tags better.
+        unchanged: questions that both tag equally well.
+        p_value: of McNemar's exact test, two-sided.
+    """
+
+    a: str
+    b: str
+    won: int
+    lost: int
+    unchanged: int
+    p_value: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +175,8 @@ class LanguageModelGain:
         reading: ``better``, ``worse``, ``not shown`` or ``not judged``.
         training: what the training took, if known.
         sentence: all of this in words.
+        seconds_per_point: of training for each point of F1 (.01) that was gained; None without a gain that is
+            shown, or if the time is unknown.
     """
 
     rival: str
@@ -164,6 +188,7 @@ class LanguageModelGain:
     reading: str
     training: TrainingCost | None = None
     sentence: str
+    seconds_per_point: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +217,9 @@ class Metrics:
         validation: the rows that the tagger was fitted on, if known.
         incomplete: systems without a verdict.
         differences: of every two systems.
+        questions: of every two systems; none in verdicts of older releases.
         per_tag: the scores of each tag by system.
+        confusions: the tags that are most often mistaken for another one, by system; as above.
         platform: what the platform's Evaluator found, if it was asked.
         gates: what came of the recipe's gates.
         embeddings: the retriever's encoder, or why it has none; None in verdicts of older releases.
@@ -208,7 +235,9 @@ class Metrics:
     validation: ValidationRows | None = None
     incomplete: tuple[IncompleteSystem, ...] = ()
     differences: tuple[Difference, ...] = ()
+    questions: tuple[QuestionsWon, ...] = ()
     per_tag: dict[str, tuple[TagScore, ...]] = field(default_factory=dict)
+    confusions: dict[str, tuple[TagConfusion, ...]] = field(default_factory=dict)
     platform: PlatformScores | None = None
     gates: tuple[JudgedGate, ...] = ()
     embeddings: str | None = None

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 import yaml
 
 from lawtags_client.runs.language_model import language_model_in_words
+from lawtags_client.runs.lineage import Lineage
 from lawtags_client.runs.metrics import Metrics
 from lawtags_client.runs.outputs import JobPlan
 from lawtags_client.runs.recipe import Recipe
@@ -47,6 +48,7 @@ def model_card(
     model: str,
     metrics: Metrics,
     licenses: Mapping[str, int],
+    lineage: Lineage,
     repeats: RepeatedVerdict | None = None,
 ) -> str:
     """The card as Markdown, with the metadata block that model hubs read.
@@ -57,6 +59,7 @@ def model_card(
         model: the served model's id.
         metrics: the verdict.
         licenses: from :func:`data_licenses`.
+        lineage: where the model comes from.
         repeats: the verdict over repeated splits, if there is one.
     """
     rows, tokens = plan.rows, plan.tokens
@@ -77,6 +80,10 @@ the longest training row has {tokens.longest} tokens ({tokens.counter}).
 ## Training
 
 {_table(("hyperparameter", "value"), plan.hyperparameters.items())}
+
+## Lineage
+
+{_table(("what", "which"), lineage.as_rows())}
 
 ## Results on {metrics.test_rows} test rows
 

@@ -190,13 +190,14 @@ def overview(folder: Path) -> RunOverview:
     tagger = metrics.systems.get("tagger") if metrics else None
     ended = "no verdict: rows failed" if metrics and metrics.incomplete else "done"
     facts = RunFacts.read(ledger)
+    state = next((f"{r.status}: {r.name}" for r in reversed(records) if r.status != "done"), ended)
     return RunOverview(
         run=folder.name,
         started=records[0].started_at if records else None,
         recipe=facts.recipe_name,
         run_id=facts.run_id,
         done=sum(record.status == "done" for record in records),
-        state=next((f"{r.status}: {r.name}" for r in reversed(records) if r.status != "done"), ended),
+        state=f"{state}, undone" if facts.undone else state,
         tagger_micro_f1=round(tagger.micro_f1, 3) if tagger else None,
         test_rows=metrics.test_rows if metrics else None,
     )

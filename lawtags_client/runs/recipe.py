@@ -211,20 +211,26 @@ class Gate(Section):
 
     Attributes:
         system: a system of the verdict, e.g. ``tagger``.
-        metric: a metric of it, e.g. ``micro_f1``.
+        metric: a metric of it, e.g. ``micro_f1``; with ``tag`` one of ``f1``, ``precision`` and ``recall``;
+            ``calibration_error``; ``mcnemar_p`` against ``better_than``; or ``seconds_per_point``, the
+            training time for each point of F1 that the language model gained.
+        tag: judge the system by this tag alone.
         at_least: the least value.
+        at_most: the largest value.
         better_than: another system that must be beaten, with the interval of the difference clear of zero.
     """
 
     system: str = "tagger"
     metric: str = "micro_f1"
+    tag: str | None = None
     at_least: float | None = None
+    at_most: float | None = None
     better_than: str | None = None
 
     @model_validator(mode="after")
     def _has_a_bound(self) -> Gate:
-        if self.at_least is None and self.better_than is None:
-            raise ValueError("a gate needs at_least or better_than")
+        if self.at_least is None and self.at_most is None and self.better_than is None:
+            raise ValueError("a gate needs at_least, at_most or better_than")
         return self
 
 

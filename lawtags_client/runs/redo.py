@@ -63,7 +63,13 @@ def take_over(folder: Path, stage: str, recipe: Recipe) -> Path:
     before = _stages_before(stage, recipe)
     with run_lock(folder):
         ledger = Ledger(folder / _LEDGER)
-        run_id = RunFacts.read(ledger).run_id
+        facts = RunFacts.read(ledger)
+        run_id = facts.run_id
+        if facts.undone and "upload" in before:
+            raise ConfigurationError(
+                f"run {folder.name!r} was undone: its dataset and its model are gone",
+                hint=f"Upload the rows again: lawtags runs redo {folder.name} --from upload",
+            )
         mark = TakenOver(run=folder.name, run_id=run_id, stage=stage)
         if (begun := _interrupted(folder, mark)) is not None:
             return begun

@@ -6,19 +6,21 @@ import shutil
 from pathlib import Path
 
 from lawtags_client.errors import ConfigurationError
-from lawtags_client.intents import SqliteIntents
+from lawtags_client.intents import IntentStore, SqliteIntents
+from lawtags_client.runs.facts import RunFacts
 from lawtags_client.runs.lock import run_lock
 from lawtags_client.runs.naming import run_of_repeat
 
 _LEDGER = "ledger.sqlite"
 
 
-def remove_run(folder: Path, *, keep_on_platform: bool = False) -> None:
+def remove_run(folder: Path, store: IntentStore, *, keep_on_platform: bool = False) -> None:
     """Remove the folder of a run.
 
     Args:
         folder: of the run.
-        keep_on_platform: whether jobs and models on a platform may lose their only record.
+        store: takes over the intents of jobs that still exist, so that an audit knows them.
+        keep_on_platform: whether jobs, models and datasets of the run may stay on a platform.
 
     Raises:
         ConfigurationError: it is a repeat of another run, or a platform still has something of it.
@@ -29,13 +31,17 @@ def remove_run(folder: Path, *, keep_on_platform: bool = False) -> None:
             f"{folder} is a repeat of another run", hint="Remove the run itself, with all of its repeats."
         )
     with run_lock(folder):
-        left = len(SqliteIntents(folder / _LEDGER).all())
-        if left and not keep_on_platform:
+        intents = SqliteIntents(folder / _LEDGER).all()
+        if intents and not keep_on_platform and RunFacts.of_folder(folder).undone is None:
             raise ConfigurationError(
-                f"run {folder.name!r} has {left} jobs on a platform, and its folder is their only record",
+                f"run {folder.name!r} has {len(intents)} jobs on a platform",
                 hint=f"Remove them first: lawtags runs undo {folder.name}. To leave them there, add "
                 "--keep-on-platform.",
             )
+        for intent in intents:
+            store.begin(intent)
+            if intent.remote_id is not None:
+                store.settle(intent.key, intent.remote_id)
         # Renamed first, so that a removal that is interrupted leaves no half of a run in the list.
         gone = folder.parent / f".{folder.name}.removed"
         shutil.rmtree(gone, ignore_errors=True)

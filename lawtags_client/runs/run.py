@@ -101,7 +101,13 @@ async def _record(
     recipe, data, test, ledger = context.recipe, context.data, context.test, context.ledger
     # An encoder that cannot be used is an error now, not after the training.
     await asyncio.to_thread(choose_encoder, recipe.retriever.encoder)
-    run_id = RunFacts.read(ledger).run_id or secrets.token_hex(6)
+    known = RunFacts.read(ledger)
+    if known.undone and not all(ledger.finished(name) for name in stages):
+        raise ConfigurationError(
+            f"run {context.folder.name!r} was undone: what it had made on its platform is gone",
+            hint="Add --new to start the next run, or --name to choose another name.",
+        )
+    run_id = known.run_id or secrets.token_hex(6)
     inputs = await asyncio.to_thread(inputs_of, recipe, data, test, services, run_id=run_id)
     changed = check_inputs(ledger, context.folder, inputs, stages)
     if changed:

@@ -17,11 +17,14 @@ from lawtags_client.runs.metrics import (
     IncompleteSystem,
     LossReason,
     Metrics,
+    QuestionsWon,
     SystemFigures,
     ValidationRows,
 )
 from lawtags_client.runs.recipe import EvaluationSection
+from lawtags_client.tagging.confusion import confusions
 from lawtags_client.tagging.metrics import Resampled, Scores, per_tag, resample, score
+from lawtags_client.tagging.paired import pair_questions
 from lawtags_client.terminal import escape_controls
 
 SYSTEMS = {
@@ -81,6 +84,12 @@ def verdict(
             for a, b in combinations([name for name in SYSTEMS if name in predicted], 2)
             for row in _differences(a, b, drawn, judged=not unjudged & {a, b})
         ),
+        questions=tuple(
+            _questions(truth, a, b, predicted)
+            for a, b in combinations([name for name in SYSTEMS if name in predicted], 2)
+            if not unjudged & {a, b}
+        ),
+        confusions={name: tuple(confusions(truth, tags)) for name, tags in predicted.items()},
         per_tag={name: tuple(per_tag(truth, tags)) for name, tags in predicted.items()},
     )
 
@@ -165,6 +174,12 @@ def sentences(metrics: Metrics) -> list[str]:
             for row in metrics.differences
             if (row.a, row.b) == (a, b)
         ]
+        parts += [
+            f"questions {each.won} won, {each.lost} lost, {each.unchanged} unchanged "
+            f"(McNemar's p {each.p_value:.2g})"
+            for each in metrics.questions
+            if (each.a, each.b) == (a, b)
+        ]
         if parts:
             told.append(f"{a} against {b}: {'; '.join(parts)}")
     return told
@@ -184,6 +199,18 @@ def _differences(a: str, b: str, drawn: Mapping[str, Resampled], *, judged: bool
         for metric in COMPARED
     ]
     return [replace(row, reading=reading(row) if judged else "not judged") for row in rows]
+
+
+def _questions(truth: Tags, a: str, b: str, predicted: Mapping[str, Tags]) -> QuestionsWon:
+    found = pair_questions(truth, predicted[a], predicted[b])
+    return QuestionsWon(
+        a=a,
+        b=b,
+        won=len(found.won),
+        lost=len(found.lost),
+        unchanged=len(found.unchanged),
+        p_value=found.p_value,
+    )
 
 
 def _incomplete(

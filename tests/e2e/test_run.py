@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -235,3 +236,66 @@ def test_a_finished_run_is_repeated_with_one_job_for_the_repeat_though_it_is_kil
     assert json.loads((run / "customization.json").read_text())["job"] == first["id"]
     for name in ("report.html", "model-card.md"):
         assert "Over 2 splits: " in (run / name).read_text()
+
+
+def test_a_part_is_redone_as_the_next_run_and_undone_runs_leave_nothing(
+    stack: StackThread, finished: Path
+) -> None:
+    tiny, before = finished / "runs" / "tiny", content_of(finished / "runs" / "tiny")
+    redone = lawtags(
+        stack,
+        finished,
+        "runs",
+        "redo",
+        "tiny",
+        "--from",
+        "predict",
+        "--set",
+        "evaluation.max_tags=2",
+        "--json",
+    )
+    assert redone.returncode == 0, redone.stderr
+    told = json.loads(redone.stdout)
+    assert told["redone"] == ["predict", "evaluate", "report"]
+    run = finished / told["run"]
+    assert content_of(tiny) == before
+    assert json.loads((run / "customization.json").read_text()) == json.loads(
+        (tiny / "customization.json").read_text()
+    )
+
+    def undo(name: str) -> dict[tuple[str, str], str]:
+        done = lawtags(stack, finished, "runs", "undo", name, "--yes", "--json")
+        assert done.returncode == 0, done.stderr
+        return {(each["what"], each["outcome"]): each["name"] for each in json.loads(done.stdout)["items"]}
+
+    model = json.loads((tiny / "customization.json").read_text())["output_model"]
+    dataset = json.loads((tiny / "upload.json").read_text())["dataset"]
+    # What the first run needs stays, and so does what a redone run only took over.
+    kept = undo(run.name)
+    assert (kept["model", "kept"], kept["dataset", "kept"]) == (model, dataset)
+    for other in set(os.listdir(finished / "runs")) - {"plans", "tiny", run.name}:
+        undo(other)
+    removed = undo("tiny")
+    assert removed["model", "removed"] == model
+    assert removed["dataset", "removed"] == removed["dataset repository", "removed"] == dataset
+    assert ("evaluation job", "removed") in removed
+    assert ("training job", "kept") in removed
+    listed = httpx.get(f"{stack.platform_url}/v1/models", params={"filter[namespace]": "tests"}).json()[
+        "data"
+    ]
+    assert model not in {f"{each['namespace']}/{each['name']}" for each in listed}
+    states = {row["run"]: row["state"] for row in map(json.loads, _lines(stack, finished, "runs", "ls"))}
+    assert states["tiny"] == "done, undone"
+    audited = lawtags(stack, finished, "jobs", "audit", "--others", "--json")
+    assert audited.returncode == 0, audited.stderr
+    assert json.loads(audited.stdout)["counts"]["missing"] == 0
+    # Undoing once more finds nothing, and redoing needs another upload.
+    assert set(undo("tiny")) <= {("training job", "kept"), *((what, "absent") for what in
+        ("model", "model repository", "dataset", "dataset repository"))}  # fmt: skip
+    refused = lawtags(stack, finished, "runs", "redo", "tiny", "--from", "predict")
+    assert refused.returncode == 2
+    assert "was undone" in refused.stderr
+
+
+def _lines(stack: StackThread, folder: Path, *words: str) -> list[str]:
+    return lawtags(stack, folder, *words, "--json").stdout.splitlines()

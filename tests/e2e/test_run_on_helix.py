@@ -231,3 +231,20 @@ def test_the_models_are_listed_and_evaluated(platform: StackThread, finished: Pa
     assert found["rows"] == 3
     assert {"tags.micro_f1", "tags.em"} <= found["scores"].keys()
     assert lines_of(platform, finished, *evaluate) == [found]
+
+
+def test_an_undone_run_leaves_no_job_no_adapter_and_no_fileset(platform: StackThread, finished: Path) -> None:
+    done = lawtags(platform, finished, "runs", "undo", "tiny", "--yes", "--json")
+    assert done.returncode == 0, done.stderr
+    items = json.loads(done.stdout)["items"]
+    assert {item["outcome"] for item in items} == {"removed"}
+    kinds = sorted(item["what"] for item in items)
+    assert kinds == [
+        "adapter", "evaluation job", "fileset of the dataset", "fileset of the dataset",
+        "fileset of the weights", "training job",
+    ]  # fmt: skip
+    apis = f"{platform.platform_url}/apis"
+    assert httpx.get(f"{apis}/customization/v2/workspaces/tests/automodel/jobs").json()["data"] == []
+    assert httpx.get(f"{apis}/models/v2/workspaces/tests/adapters").json()["data"] == []
+    filesets = httpx.get(f"{apis}/files/v2/workspaces/tests/filesets").json()["data"]
+    assert not [each["name"] for each in filesets if "questions" in each["name"]]

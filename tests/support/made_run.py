@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lawtags_client.runs.ledger import Ledger
+from lawtags_client.runs.lineage import Lineage, SourceFile
 from lawtags_client.runs.predictions import prediction, write_predictions
 from lawtags_client.runs.recipe import EvaluationSection, parse_recipe
 from lawtags_client.runs.verdict import SYSTEMS, verdict
@@ -67,6 +68,19 @@ PLAN: dict[str, Any] = {
     "hyperparameters": {"epochs": 1, "lora": {"adapter_dim": 8}},
     "output_model": "tests/tagger",
 }
+LINEAGE = Lineage(
+    run="small",
+    run_id="0123456789ab",
+    started="2026-11-27T10:00:00+00:00",
+    lawtags="1.2.3",
+    recipe="small",
+    recipe_digest="ab" * 32,
+    sources=(SourceFile("questions.jsonl", "cd" * 32, 4, test=False),),
+    curation="ef" * 32,
+    dataset="tests/questions-efefefef",
+    job="cust-1",
+    model="tests/tagger@lt-1",
+)
 
 
 def _write(path: Path, value: Any) -> None:

@@ -38,7 +38,7 @@ class Evaluate:
     """Writes ``metrics.json``; the Evaluator's string metrics stand in it under ``platform``."""
 
     name = "evaluate"
-    version = 5
+    version = 6
     leaves = EvaluateOutput
 
     def inputs(self, context: RunContext) -> Mapping[str, object]:
@@ -67,12 +67,12 @@ class Evaluate:
             calibration=trust.calibration,
             coverage=trust.coverage,
             platform=platform,
-            gates=tuple(judge(context.recipe.gates, metrics)),
             embeddings=context.left(PredictOutput).embeddings,
             language_model=language_model_gain(
                 metrics, training_cost(context.ledger, context.left(PlanOutput).plan)
             ),
         )
+        metrics = replace(metrics, gates=tuple(judge(context.recipe.gates, metrics)))
         path = context.folder / FILE
         atomic_write_json(path, metrics.as_json())
         return EvaluateOutput(

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 
 from lawtags_client.files import atomic_write_text
+from lawtags_client.runs.lineage import Lineage
 from lawtags_client.runs.metrics import read_metrics
 from lawtags_client.runs.model_card import attribution, data_licenses, model_card
 from lawtags_client.runs.outputs import (
@@ -26,7 +27,7 @@ class Report:
     """Writes ``report.html`` and ``model-card.md``, and puts card and tagger beside the model's weights."""
 
     name = "report"
-    version = 3
+    version = 4
     leaves = ReportOutput
 
     def inputs(self, context: RunContext) -> Mapping[str, object]:
@@ -55,6 +56,7 @@ class Report:
             metrics=read_metrics(folder),
             repeats=find_repeats(folder),
             licenses=licenses,
+            lineage=Lineage.read(folder),
         )
         atomic_write_text(folder / "model-card.md", card)
         tagger = {

@@ -12,12 +12,15 @@ import pytest
 from lawtags_client.errors import ConfigurationError, DataError, GateNotPassedError, RowsFailedError
 from lawtags_client.runs.comparison import compare_runs
 from lawtags_client.runs.gates import gates_of, judge, judge_repeats, require_verdict
-from lawtags_client.runs.metrics import IncompleteSystem, Metrics
+from lawtags_client.runs.language_model import language_model_gain
+from lawtags_client.runs.metrics import IncompleteSystem, Metrics, TrainingCost
 from lawtags_client.runs.outputs import EvaluateOutput
 from lawtags_client.runs.pooling import SplitSampling, pool
 from lawtags_client.runs.recipe import EvaluationSection, Gate
 from lawtags_client.runs.repeats import RepeatedVerdict
 from lawtags_client.runs.verdict import verdict
+from lawtags_client.tagging._numpy import np
+from lawtags_client.tagging.calibration import measure_calibration
 
 pytest.importorskip("scipy")
 
@@ -105,6 +108,36 @@ def test_a_split_with_lost_rows_fails_a_gate_though_the_first_one_passes() -> No
     assert first.found == (
         "no figure over 2 splits, since 30 of 60 test rows of retriever have no answer in repeat 2"
     )
+
+
+def test_a_gate_may_be_on_a_tag_on_calibration_on_questions_won_and_on_cost() -> None:
+    metrics = judged(tagger=50, retriever=45, tfidf=20)
+    sure = measure_calibration(np.array([[0.9], [0.1]] * 30), ["a"], [{"a"}, set()] * 30, samples=100, seed=0)
+    gain = language_model_gain(metrics, TrainingCost(seconds=120.0))
+    metrics = replace(metrics, calibration={"tagger": sure}, language_model=gain)
+    gates = {
+        Gate(tag="a", metric="recall", at_least=0.8): True,
+        Gate(tag="a", metric="f1", at_least=0.95): False,
+        Gate(metric="calibration_error", at_most=0.2): True,
+        Gate(metric="calibration_error", at_most=0.001): False,
+        Gate(metric="mcnemar_p", better_than="tfidf", at_most=0.05): True,
+        Gate(system="tfidf", metric="mcnemar_p", better_than="tagger", at_most=0.05): False,
+        Gate(metric="seconds_per_point", at_most=1000): True,
+        Gate(metric="seconds_per_point", at_most=1): False,
+        Gate(system="tfidf", metric="failed", at_most=0): True,
+    }
+    found = judge(list(gates), metrics)
+    assert [each.passed for each in found] == list(gates.values()), found
+    assert found[4].found.endswith("30 questions won and 0 lost")
+    assert "tag a recall >= 0.8" in found[0].gate
+    none = replace(metrics, language_model=replace(gain, seconds_per_point=None) if gain else None)
+    (judged_cost,) = judge([Gate(metric="seconds_per_point", at_most=1)], none)
+    assert (judged_cost.passed, "no gain" in judged_cost.found) == (False, True)
+    (one,) = judge_repeats([Gate(tag="a", metric="f1", at_least=0.1)], LUCKY, over(LUCKY))
+    assert one.passed and "on one split" in one.found
+    for wrong in (Gate(tag="none", at_least=0.1), Gate(metric="mcnemar_p", at_most=0.1)):
+        with pytest.raises(ConfigurationError):
+            judge([wrong], metrics)
 
 
 def test_a_gate_on_what_is_not_there_is_an_error_of_the_recipe() -> None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from made_run import PLAN, RECIPE, make_run
+from made_run import LINEAGE, PLAN, RECIPE, make_run
 from rich.console import Console
 
 from lawtags_client.cli.verdict import print_verdict
@@ -142,7 +142,9 @@ def test_terminal_report_and_card_say_the_sentence_of_the_file(tmp_path: Path) -
     out = io.StringIO()
     print_verdict(Console(file=out, width=60), metrics)
     plan = PlanOutput.from_json({"plan": PLAN}).plan
-    card = model_card(parse_recipe(RECIPE), plan=plan, model="m", metrics=metrics, licenses={})
+    card = model_card(
+        parse_recipe(RECIPE), plan=plan, model="m", metrics=metrics, licenses={}, lineage=LINEAGE
+    )
     page = html.unescape(render_report(folder, licenses={}, attribution=""))
     assert metrics.language_model is not None
     for text in (out.getvalue(), page, card):

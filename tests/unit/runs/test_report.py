@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from made_run import HOSTILE, LICENSE, PLAN, RECIPE, make_run
+from made_run import HOSTILE, LICENSE, LINEAGE, PLAN, RECIPE, make_run
 
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.files import sha256_file
@@ -102,7 +102,9 @@ def test_page_and_card_say_whether_embeddings_were_used(hostile: Path) -> None:
     for said in ("with sentence embeddings by a|b<i>\x1b[2J", "without sentence embeddings: none"):
         path.write_text(json.dumps(before.as_json() | {"embeddings": said}))
         plan = PlanOutput.from_json({"plan": PLAN}).plan
-        card = model_card(SMALL, plan=plan, model="m", metrics=read_metrics(hostile), licenses={})
+        card = model_card(
+            SMALL, plan=plan, model="m", metrics=read_metrics(hostile), licenses={}, lineage=LINEAGE
+        )
         for text in (page(hostile), card):
             assert "retriever: with" in text
             assert "\x1b" not in text and "<i>" not in text
@@ -218,7 +220,15 @@ def card(licenses: dict[str, int], **curation: object) -> str:
         model="tests/tagger@v1",
         metrics=metrics,
         licenses=licenses,
+        lineage=LINEAGE,
     )
+
+
+def test_the_card_names_recipe_data_job_and_their_digests() -> None:
+    text = card({LICENSE: 3})
+    lineage = text[text.index("## Lineage") : text.index("## Results")]
+    for word in ("ab" * 32, "cd" * 32, "ef" * 32, "cust-1", "tests/tagger@lt-1", "questions.jsonl, 4 rows"):
+        assert word in lineage
 
 
 def test_the_cards_header_is_yaml_that_hubs_read() -> None:
@@ -276,7 +286,9 @@ def test_page_and_card_show_repeated_splits_and_point_to_them_where_there_are_no
     )
     (hostile / "repeats.json").write_text(json.dumps(pooled.as_json()))
     assert find_repeats(hostile) == pooled
-    card = model_card(SMALL, plan=plan, model="m", metrics=metrics, licenses={}, repeats=pooled)
+    card = model_card(
+        SMALL, plan=plan, model="m", metrics=metrics, licenses={}, lineage=LINEAGE, repeats=pooled
+    )
     for text in (page(hostile), card):
         assert "Over 3 splits: blend is best on average" in text
         assert "blend against tfidf: micro F1 +0.000" in text

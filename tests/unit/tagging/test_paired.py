@@ -1,4 +1,4 @@
-"""Questions won and lost, and McNemar's test."""
+"""Questions won and lost, McNemar's test, and confusions between tags."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lawtags_client.errors import ConfigurationError
+from lawtags_client.tagging.confusion import TagConfusion, confusions
 from lawtags_client.tagging.paired import mcnemar, pair_questions, question_f1
 
 TAGS = st.frozensets(st.sampled_from("abcd"))
@@ -35,3 +36,13 @@ def test_the_p_value_is_that_of_the_binomial_test(won: int, lost: int) -> None:
 def test_predictions_of_other_rows_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="1 and 2 predictions"):
         pair_questions([{"a"}], [{"a"}], [{"a"}, {"b"}])
+
+
+def test_a_confusion_is_a_missed_tag_beside_a_wrong_one() -> None:
+    true = [{"tax", "vat"}, {"tax"}, {"tax"}, {"lease"}, set()]
+    given = [{"vat"}, {"vat", "fees"}, {"vat"}, {"lease"}, {"vat"}]
+    assert confusions(true, given) == [TagConfusion("tax", "vat", 2, 3)]
+    assert confusions(true, given, least=1, most=1) == [TagConfusion("tax", "vat", 2, 3)]
+    assert len(confusions(true, given, least=1)) == 2
+    with pytest.raises(ConfigurationError):
+        confusions(true, given[:1])

@@ -1,0 +1,105 @@
+"""A row is traced from its line in the source to its score, or to the step that rejected it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from made_run import RECIPE
+from typer.testing import CliRunner
+
+from lawtags_client.cli.app import app
+from lawtags_client.curation import CurationOptions, curate
+from lawtags_client.errors import ConfigurationError
+from lawtags_client.runs.ledger import Ledger
+from lawtags_client.runs.predictions import prediction, write_predictions
+from lawtags_client.runs.recipe import parse_recipe
+from lawtags_client.runs.trace import trace_row
+
+pytest.importorskip("nemo_curator")
+
+CURATION = {"pii": {"entities": ["EMAIL_ADDRESS"]}, "filters": {"min_words": 8}}
+BODY = (
+    "<p>My landlord &amp; I signed a lease for flat {n}; mail me{n}@example.com about clause {n} of it.</p>"
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that has curated, and has predictions of one system."""
+    root = tmp_path_factory.mktemp("traced")
+    rows = [
+        {"id": f"q{n}", "title": f"Is clause {n} void?", "body": BODY.format(n=n), "tags": ["lease", "tax"]}
+        for n in range(30)
+    ]
+    rows[3]["body"] = "Too short."
+    rows[5] |= {"title": rows[4]["title"], "body": rows[4]["body"]}
+    data = root / "data.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"id": "broken"}\n')
+    folder = root / "runs" / "one"
+    curation = CURATION | {"on_bad_row": "quarantine", "max_bad": 0.1}
+    ledger = Ledger(folder / "ledger.sqlite")
+    ledger.set_facts(
+        {
+            "run_id": "0123456789ab",
+            "recipe": parse_recipe(RECIPE | {"curation": curation}).record(),
+            "data": [str(data)],
+        }
+    )
+    curate([data], folder / "curated", CurationOptions.from_dict(curation), workers=1)
+    lines = (folder / "curated" / "questions" / "testing.jsonl").read_text().splitlines()
+    given = [prediction(n, json.loads(line)["id"], ["lease"]) for n, line in enumerate(lines)]
+    write_predictions(folder, "tfidf", given)
+    return folder
+
+
+def test_a_test_row_is_traced_to_its_score(run: Path) -> None:
+    first = json.loads((run / "curated" / "questions" / "testing.jsonl").read_text().splitlines()[0])
+    found = trace_row(run, first["id"])
+    assert (found.file, found.line) == ("data.jsonl", int(first["id"][1:]) + 1)
+    assert (found.part, found.row, found.source, found.not_replayed) == ("testing", 0, "same", None)
+    effects = {step.step: step.effect for step in found.steps}
+    assert effects["html"].startswith("body ") and effects["pii"].startswith("body ")
+    assert effects["word_count"] == "no change"
+    assert found.prompt is not None and found.title is not None and found.title in found.prompt
+    assert [(each.system, each.tags, round(each.f1, 3)) for each in found.answers] == [
+        ("tfidf", ("lease",), 0.667)
+    ]
+    assert trace_row(run, f"data.jsonl:{found.line}") == found
+
+
+def test_rejected_rows_are_traced_to_the_step_that_rejected_them(run: Path) -> None:
+    short = trace_row(run, "q3")
+    assert short.outcome.startswith("rejected by word_count")
+    assert short.steps[-1].effect.startswith("rejected: ")
+    twin = trace_row(run, "data.jsonl:6")
+    assert "exact_duplicates" in twin.outcome and "q4 stays instead, data.jsonl:5" in twin.outcome
+    broken = trace_row(run, "data.jsonl:31")
+    assert (broken.id, len(broken.steps)) == (None, 1)
+    assert "title" in broken.steps[0].effect
+
+
+def test_an_unclear_or_unknown_row_is_refused(run: Path) -> None:
+    with pytest.raises(ConfigurationError, match="30 rows begin with 'q'"):
+        trace_row(run, "q")
+    with pytest.raises(ConfigurationError, match=r"no row 'data\.jsonl:99'"):
+        trace_row(run, "data.jsonl:99")
+
+
+def test_a_source_that_has_changed_is_not_replayed(run: Path) -> None:
+    done = CliRunner().invoke(app, ["trace", "one", "q7", "--runs", str(run.parent)])
+    assert done.exit_code == 0, done.output
+    assert "data.jsonl:8" in done.stdout and "lease, tax" in done.stdout
+    assert "example.com" not in done.stdout
+    data = run.parent.parent / "data.jsonl"
+    kept = data.read_bytes()
+    for content, state in ((kept + b"\n", "changed"), (None, "missing")):
+        data.unlink()
+        if content is not None:
+            data.write_bytes(content)
+        found = trace_row(run, "q7")
+        assert found.steps == ()
+        assert found.not_replayed
+        assert found.source == state
+    data.write_bytes(kept)
