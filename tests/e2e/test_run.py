@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -273,7 +272,7 @@ def test_a_part_is_redone_as_the_next_run_and_undone_runs_leave_nothing(
     # What the first run needs stays, and so does what a redone run only took over.
     kept = undo(run.name)
     assert (kept["model", "kept"], kept["dataset", "kept"]) == (model, dataset)
-    for other in set(os.listdir(finished / "runs")) - {"plans", "tiny", run.name}:
+    for other in {each.name for each in run.parent.iterdir()} - {"plans", "tiny", run.name}:
         undo(other)
     removed = undo("tiny")
     assert removed["model", "removed"] == model
