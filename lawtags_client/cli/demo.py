@@ -187,7 +187,9 @@ def _stack(folder: Path, session: Session, dialect: Dialect = "v1") -> Iterator[
 
 @contextmanager
 def _kept_awake(address: StackAddress | None, every: float = IDLE_TIMEOUT / 10) -> Iterator[None]:
-    """Ask a stack for its health from time to time, since some stages need it only before and after.
+    """Ask a stack for its status from time to time, since some stages need it only before and after.
+
+    It counts such a request as use, which it does not with a health probe.
 
     Args:
         address: of the stack; None while it is starting.
@@ -202,7 +204,7 @@ def _kept_awake(address: StackAddress | None, every: float = IDLE_TIMEOUT / 10) 
                 pass
 
     if address is not None:
-        threading.Thread(target=ask, args=(f"{address.platform_url}/health",), daemon=True).start()
+        threading.Thread(target=ask, args=(f"{address.platform_url}/v1/stack/status",), daemon=True).start()
     try:
         yield
     finally:

@@ -5,8 +5,13 @@ from __future__ import annotations
 import http.server
 import threading
 from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
 
 from lawtags_client.cli.demo import IDLE_TIMEOUT, _kept_awake
+from lawtags_stack.service import StackOptions
+from lawtags_stack.stack import StackThread
 
 
 @dataclass
@@ -35,7 +40,7 @@ def test_a_stack_is_asked_again_and_again_until_the_demo_ends() -> None:
         with _kept_awake(address, every=0.01):  # type: ignore[arg-type]
             assert enough.wait(60), "an error answer does not end it"
         server.shutdown()
-    assert set(asked) == {"/health"}
+    assert len(set(asked)) == 1
     assert IDLE_TIMEOUT >= 600
 
 
@@ -44,3 +49,19 @@ def test_a_stack_that_is_gone_or_starting_is_no_error() -> None:
         pass
     with _kept_awake(None):
         pass
+
+
+@pytest.mark.parametrize("dialect", ["v1", "helix"])
+def test_a_stack_counts_it_as_use(tmp_path: Path, dialect: str) -> None:
+    options = StackOptions(dialect=dialect)  # type: ignore[arg-type]
+    with StackThread(tmp_path / "stack", options=options) as stack:
+        used = threading.Event()
+        touched = stack.stack.activity.ended
+
+        def ended() -> None:
+            touched()
+            used.set()
+
+        stack.stack.activity.ended = ended  # type: ignore[method-assign]
+        with _kept_awake(Address(stack.platform_url), every=0.01):  # type: ignore[arg-type]
+            assert used.wait(60)
