@@ -16,15 +16,16 @@ from lawtags_client.cli.session import Session
 
 if TYPE_CHECKING:
     from lawtags_client.json_value import JsonValue
+    from lawtags_client.platform.failure_causes import FailureCause
     from lawtags_client.platform.training_jobs import JobRow
     from lawtags_client.services.audit import Audit
     from lawtags_client.services.customizer.job import MetricRow
-    from lawtags_client.types.customizer import ContainerLogs
+    from lawtags_client.types.customizer import ContainerLogs, CustomizationJob
 
 _NAMED_ONCE = "Names hold Helix to one job per intent. List the jobs with: lawtags jobs ls"
 
 app = typer.Typer(
-    help="Customization jobs: list, show, watch, cancel, logs, metrics, audit.", no_args_is_help=True
+    help="Customization jobs: list, show, watch, explain, cancel, logs, metrics, audit.", no_args_is_help=True
 )
 
 
@@ -101,6 +102,32 @@ def watch(
     from lawtags_client.cli.job_watch import watch_job
 
     session.run(watch_job(session, job_id))
+
+
+@app.command("why")
+@command
+def why(session: Session, job_id: JobId) -> None:
+    """Say why a job failed, waits or is not served, and which command cures it.
+
+    Example: lawtags jobs why cust-…
+
+    It reads status, logs, events and config of the job, and the list of served models.
+    """
+    from lawtags_client.platform.diagnosis import diagnose
+
+    async def work() -> tuple[CustomizationJob, list[FailureCause]]:
+        async with session.client() as nemo:
+            return await diagnose(nemo, job_id)
+
+    job, causes = session.run(work())
+    if session.json:
+        session.emit({"job": job.id, "status": job.status, "causes": [asdict(cause) for cause in causes]})
+        return
+    session.say(f"{job.id} is {job.status}")
+    for cause in causes:
+        session.say(f"{cause.message}\n  seen in: {cause.evidence}\n  {cause.cure}:\n  {cause.command}")
+    if not causes:
+        session.say(f"No known cause was found. Read its logs: lawtags jobs logs {job.id}")
 
 
 @app.command("cancel")

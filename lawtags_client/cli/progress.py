@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,6 +28,8 @@ from lawtags_client.runs.progress import Progress as Receiver
 from lawtags_client.runs.training_monitor import TrainingState, duration_words
 from lawtags_client.terminal import escape_controls
 
+# What changes in a line as long as nothing happens.
+_SECONDS = re.compile(r"(no answer for [\d.]+ s|[\d:]+ left)")
 # Seconds between two looks whether anything was said.
 _BEAT = 5.0
 
@@ -88,6 +91,11 @@ def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -
     return table
 
 
+def _is_news(told: str, now: str) -> bool:
+    """Whether a line says more than that time has passed."""
+    return _SECONDS.sub("", told) != _SECONDS.sub("", now)
+
+
 def _words(summary: Mapping[str, object]) -> str:
     return ", ".join(f"{name} {value}" for name, value in summary.items())
 
@@ -101,7 +109,8 @@ class ProgressBars:
 
     def stage(self, name: str, number: int, total: int) -> None:
         self._drop()
-        self._task = self._bars.add_task(f"{number}/{total} {name}", total=None, text="")
+        title = f"{number}/{total} {name}" if total > 1 else name
+        self._task = self._bars.add_task(title, total=None, text="")
 
     def skipped(self, name: str, number: int, total: int) -> None:
         self._print(f"✓ {number}/{total} {name}: done before", style="dim")
@@ -114,7 +123,10 @@ class ProgressBars:
         )
 
     def training(self, state: TrainingState) -> None:
-        left = "" if state.seconds_left is None else f"{duration_words(state.seconds_left)} left"
+        # Before the first step, the platform's own words say what it does.
+        left = state.lines[-1] if state.lines and not state.steps else ""
+        if state.seconds_left is not None:
+            left = f"{duration_words(state.seconds_left)} left"
         self.update(state.steps, state.total_steps, left)
         self._bars.panel = TrainingPanel(state)
 
@@ -172,7 +184,7 @@ class ProgressLines:
         with self._lock:
             self._stage, self._now, self._told = name, "", ""
             self._begun = self._updated = self._clock()
-            self._print(f"[{number}/{total}] {name}")
+            self._print(f"[{number}/{total}] {name}" if total > 1 else name)
 
     def skipped(self, name: str, number: int, total: int) -> None:
         self._print(f"[{number}/{total}] {name}: done before")
@@ -181,7 +193,7 @@ class ProgressLines:
         reached = f"{done:.0f}/{total:.0f} ({done / total:.0%})" if total else f"{done:.0f}" if done else ""
         with self._lock:
             self._now = f"{reached} {text}".strip()
-            if self._now != self._told and self._clock() - self._updated >= self._every:
+            if _is_news(self._told, self._now) and self._clock() - self._updated >= self._every:
                 self._told, self._updated = self._now, self._clock()
                 self._print(f"    {self._now}")
 

@@ -1,6 +1,8 @@
-"""A running training in the terminal: its curves, its figures and its last log lines."""
+"""A running training in the terminal: its curves and its figures."""
 
 from __future__ import annotations
+
+import math
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.padding import Padding
@@ -34,7 +36,7 @@ class TrainingPanel:
                 state.curves,
                 width=width - 2,
                 height=_CHART_LINES,
-                last_step=state.total_steps,
+                last_step=_last_step(state),
                 ascii_only=options.ascii_only,
             )
             for row in rows:
@@ -48,8 +50,6 @@ class TrainingPanel:
             yield legend
         if state.overfitting is not None:
             yield Padding(Text(escape_controls(str(state.overfitting)), style="yellow"), (0, 0, 0, 2))
-        for told in state.lines:
-            yield Text(f"  {escape_controls(told)}", style="dim", no_wrap=True, overflow="ellipsis")
 
     def _legend(self) -> Text:
         state, text = self._state, Text()
@@ -65,3 +65,11 @@ class TrainingPanel:
         elif state.steps_per_second:
             text.append(f"  {pace_words(state.steps_per_second)}", style="dim")
         return text
+
+
+def _last_step(state: TrainingState) -> int | None:
+    """The right end of the chart: it doubles as the training goes on, so that its beginning can be seen."""
+    total = state.total_steps
+    if not total:
+        return None
+    return next((math.ceil(total / part) for part in (16, 8, 4, 2) if total / part >= state.steps), total)

@@ -10,9 +10,17 @@ from pathlib import Path
 
 from lawtags_client.client import NeMo
 from lawtags_client.closing import closing
-from lawtags_client.errors import ConfigurationError, ConflictError, WaitTimeoutError
+from lawtags_client.errors import (
+    APIError,
+    ConfigurationError,
+    ConflictError,
+    JobFailedError,
+    JobStalledError,
+    WaitTimeoutError,
+)
 from lawtags_client.json_value import JsonValue
 from lawtags_client.platform import prompting
+from lawtags_client.platform.diagnosis import advised, explained
 from lawtags_client.platform.protocol import (
     EvaluationIntent,
     EvaluationSummary,
@@ -125,7 +133,10 @@ class V1Platform:
             namespace=intent.output_model.split("/")[0],
             description=intent.description,
         )
-        job = await self._nemo.customizer.submit(request, key=intent.key)
+        try:
+            job = await self._nemo.customizer.submit(request, key=intent.key)
+        except APIError as problem:
+            raise advised(problem, dataset=intent.dataset) from None
         if job.output_model is None:
             raise ConfigurationError(
                 f"job {job.id} produces no model", hint="Set output_model in the recipe."
@@ -152,10 +163,16 @@ class V1Platform:
             except StopAsyncIteration:
                 break
             except TimeoutError:
-                raise silent_job(job.id, job.status, stall=stall, late=left <= stall) from None
+                silence = silent_job(job.id, job.status, stall=stall, late=left <= stall)
+                if isinstance(silence, JobStalledError):
+                    silence = await explained(self._nemo, job.id, silence)
+                raise silence from None
             yield reader.read(events)
         # The job has come to an end: this raises unless it is a good one.
-        await job.wait()
+        try:
+            await job.wait()
+        except JobFailedError as problem:
+            raise await explained(self._nemo, job.id, problem) from None
 
     async def cancel(self, job_id: str) -> None:
         """Request that a training ends; one that has ended already stays as it is."""

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from lawtags_client.errors import DataError
+from lawtags_client.html_card import card, table
 from lawtags_client.runs.documents import REBUILD, read_document
 from lawtags_client.tagging.abstention import CoveragePoint
 from lawtags_client.tagging.calibration import Calibration
@@ -249,6 +250,16 @@ class Metrics:
     def ranked(self) -> list[tuple[str, SystemFigures]]:
         """The systems, the best first."""
         return sorted(self.systems.items(), key=lambda item: -item[1].micro_f1)
+
+    def _repr_html_(self) -> str:
+        """The systems with their figures, as a notebook shows them."""
+        rows = []
+        for name, figures in self.ranked:
+            low, high = figures.intervals["micro_f1"]
+            others = [f"{each:.3f}" for each in (figures.macro_f1, figures.samples_f1)]
+            rows.append([name, f"{figures.micro_f1:.3f}", f"{low:.3f}-{high:.3f}", *others])
+        shown = table(("system", "micro F1", "95 %", "macro F1", "samples F1"), rows)
+        return card(f"Verdict on {self.test_rows} test rows", {}, below=shown)
 
     def as_json(self) -> dict[str, object]:
         """As it stands in the file."""

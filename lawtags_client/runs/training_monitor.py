@@ -12,6 +12,7 @@ from lawtags_client.loss_chart import Curve
 from lawtags_client.platform import JobUpdate
 from lawtags_client.runs.overfitting import VALIDATION, Overfitting, OverfittingRule, find_overfitting
 from lawtags_client.runs.step_timer import StepTimer
+from lawtags_client.types.common import is_final
 
 _SHOWN_LINES = 4
 
@@ -153,7 +154,7 @@ class TrainingMonitor:
             status=self._status,
             steps=max(self._steps, self._timer.steps),
             total_steps=self._timer.total,
-            seconds_left=self._timer.seconds_left(self._clock()),
+            seconds_left=None if is_final(self._status) else self._timer.seconds_left(self._clock()),
             steps_per_second=pace,
             tokens_per_second=pace * self._tokens_per_step if pace and self._tokens_per_step else None,
             curves=self.curves(),

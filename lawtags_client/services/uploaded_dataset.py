@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lawtags_client.errors import ConfigurationError
+from lawtags_client.html_card import card
 from lawtags_client.transport.paths import split_reference
 from lawtags_client.types.common import reference
 from lawtags_client.types.entity_store import Dataset
@@ -39,6 +40,16 @@ class UploadedDataset:
 
     def __str__(self) -> str:
         return self.name
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it."""
+        rows = ", ".join(f"{count} {part}" for part, count in self.rows.items())
+        values = {
+            "files": self.files_url,
+            "rows": rows,
+            "sent": f"{len(self.sent)} of {len(self.files)} files",
+        }
+        return card(self.name, values | {"digest": self.digest[:12]})
 
 
 def dataset_name(dataset: str | Dataset | UploadedDataset) -> str:

@@ -12,12 +12,14 @@ from lawtags_client.errors import (
     ConfigurationError,
     MissingExtraError,
 )
+from lawtags_client.html_card import bar, card
+from lawtags_client.loss_chart import draw_svg
 from lawtags_client.services.base import Owner
-from lawtags_client.services.customizer.events import EventLog, JobEvent, MetricRecorded
+from lawtags_client.services.customizer.events import EventLog, JobEvent, MetricRecorded, ProgressMade
 from lawtags_client.services.customizer.jobs import Jobs
 from lawtags_client.services.waiting import Awaited, Look
 from lawtags_client.services.watching import Patience, Poller
-from lawtags_client.types.common import is_final
+from lawtags_client.types.common import is_final, reference
 from lawtags_client.types.customizer import CustomizationJob, CustomizationStatusDetails
 
 if TYPE_CHECKING:
@@ -67,6 +69,32 @@ class Job:
 
     def __repr__(self) -> str:
         return f"Job(id={self.id!r}, status={self.status!r}, output_model={self.output_model!r})"
+
+    def _repr_html_(self) -> str:
+        """Its last known state, as a notebook shows it."""
+        record, details = self.record, self.record.status_details
+        curves, below = {}, ""
+        progress = ProgressMade.of(details, record.hyperparameters) if details else None
+        if details and details.metrics and details.metrics.metrics:
+            series = details.metrics.metrics
+            for name, points in (("train_loss", series.train_loss), ("val_loss", series.val_loss)):
+                curves[name] = sorted(
+                    (point.step + 1, point.value)
+                    for point in points
+                    if point.step is not None and point.value is not None
+                )
+        if progress and progress.share is not None:
+            below = bar(progress.share / 100)
+        drawn = {name: curve for name, curve in curves.items() if curve}
+        below += draw_svg(drawn, last_step=progress.total_steps if progress else None)
+        values = {
+            "status": record.status,
+            "config": reference(record.config) if record.config else None,
+            "dataset": reference(record.dataset) if record.dataset else None,
+            "output model": record.output_model,
+            "progress": progress,
+        }
+        return card(record.id, values, below=below)
 
     @property
     def id(self) -> str:

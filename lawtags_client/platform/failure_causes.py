@@ -1,0 +1,197 @@
+"""Why a training failed: known causes, found in what the platform says, each with the command that cures it.
+
+A cause is found by the words of the embedded stack, of Kubernetes, of torch and the Hugging Face Hub, or of
+the Customizer as its documentation and its users quote them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+# The end of a log says what a job died of; patterns must not run over gigabytes.
+_MOST_TEXTS = 2000
+_LONGEST_TEXT = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureEvidence:
+    """What is known of a job that failed or makes no progress.
+
+    Attributes:
+        job: its id.
+        texts: history, events, logs and errors, line by line.
+        status: its state.
+        dataset: ``namespace/name``.
+        config: ``namespace/name@version``.
+        base_model: the model that is tuned.
+        output_model: the model it makes.
+        batch_size: rows per step.
+        served: the ids that the inference endpoint lists; None if that is not known.
+    """
+
+    job: str
+    texts: Sequence[str]
+    status: str | None = None
+    dataset: str | None = None
+    config: str | None = None
+    base_model: str | None = None
+    output_model: str | None = None
+    batch_size: int | None = None
+    served: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FailureCause:
+    """A cause and its cure.
+
+    Attributes:
+        name: short, for scripts.
+        message: what happened, in one sentence.
+        cure: what to do.
+        command: the command that does it.
+        evidence: the line that shows it.
+    """
+
+    name: str
+    message: str
+    cure: str
+    command: str
+    evidence: str
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.cure}: {self.command}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    name: str
+    pattern: re.Pattern[str]
+    message: str
+    cure: str
+    command: Callable[[FailureEvidence], str]
+
+
+def _smaller_batch(found: FailureEvidence) -> str:
+    half = max((found.batch_size or 16) // 2, 1)
+    return f"lawtags run RECIPE --set training.batch_size={half}"
+
+
+_TEXT_RULES = (
+    _Rule(
+        "batch-larger-than-validation",
+        re.compile(
+            r"batch.?size\b.{0,60}\b(larger|greater|more|exceeds?|only|less)\b.{0,60}\bvalidation"
+            r"|validation.{0,40}\b(fewer|less|smaller|at least)\b.{0,60}\bbatch.?size",
+            re.IGNORECASE,
+        ),
+        "The batch is larger than the validation part.",
+        "Use a smaller batch, or more validation rows",
+        _smaller_batch,
+    ),
+    _Rule(
+        "config-version-missing",
+        re.compile(r"version is not specified", re.I),
+        "The config is named without its version.",
+        "List the configs, and write the name with @VERSION",
+        lambda found: "lawtags models ls",
+    ),
+    _Rule(
+        "hub-token",
+        re.compile(
+            r"gated repo|GatedRepoError|access to model .{0,80} is restricted|401 client error"
+            r"|invalid (user )?token|hf_token|403 (client error|forbidden).{0,80}huggingface",
+            re.IGNORECASE,
+        ),
+        "The platform may not download the base model from the Hugging Face Hub.",
+        "Accept the model's license there, have the token of the platform renewed, then check the target",
+        lambda found: "lawtags models ls",
+    ),
+    _Rule(
+        "gpu-memory",
+        re.compile(r"out of memory|OutOfMemoryError|OOMKilled|exit code 137", re.I),
+        "The training ran out of memory.",
+        "Use a smaller batch or shorter rows",
+        _smaller_batch,
+    ),
+    _Rule(
+        "dataset-schema",
+        re.compile(
+            r"\.jsonl?:\d+: |field '(prompt|completion|messages)'"
+            r"|dataset.{0,40}(schema|validation failed|invalid)"
+            r"|(missing|required).{0,30}\b(prompt|completion|messages)\b"
+            r"|KeyError: '(prompt|completion|messages)'",
+            re.IGNORECASE,
+        ),
+        "A row of the dataset does not have the fields that the config needs.",
+        "Correct the row, and upload the dataset again; lawtags checks each row first",
+        lambda found: f"lawtags upload FOLDER {found.dataset or 'NAMESPACE/NAME'}",
+    ),
+    _Rule(
+        "no-free-gpu",
+        re.compile(r"NotEnoughResources|Insufficient nvidia\.com/gpu|another job is training", re.I),
+        "The job waits for a free GPU.",
+        "Wait, or cancel a job that you do not need",
+        lambda found: "lawtags jobs ls --status running",
+    ),
+    _Rule(
+        "diverged",
+        re.compile(r"loss (became|is) (nan|-?inf)", re.I),
+        "The loss is no longer a number.",
+        "Lower the learning rate",
+        lambda found: "lawtags run RECIPE --set training.learning_rate=1e-5",
+    ),
+    _Rule(
+        "killed",
+        re.compile(r"SIGKILL|signal 9\b", re.I),
+        "The training process was killed, most likely because the machine ran out of memory.",
+        "Free memory on that machine, or use a smaller batch",
+        _smaller_batch,
+    ),
+)
+
+
+def find_causes(found: FailureEvidence) -> list[FailureCause]:
+    """The known causes that the evidence shows, the likeliest first.
+
+    Args:
+        found: what is known of the job.
+    """
+    texts = [text[:_LONGEST_TEXT] for text in found.texts[-_MOST_TEXTS:]]
+    causes = [
+        FailureCause(rule.name, rule.message, rule.cure, rule.command(found), text)
+        for rule in _TEXT_RULES
+        if (text := _last_match(rule.pattern, texts)) is not None
+        # A job that has left the queue has found its GPU.
+        and not (rule.name == "no-free-gpu" and found.status not in (None, "created", "pending"))
+    ]
+    return [*causes, *_serving_causes(found)]
+
+
+def _last_match(pattern: re.Pattern[str], texts: Sequence[str]) -> str | None:
+    return next((text for text in reversed(texts) if pattern.search(text)), None)
+
+
+def _serving_causes(found: FailureEvidence) -> Iterable[FailureCause]:
+    if found.status != "completed" or found.served is None or found.output_model in (None, *found.served):
+        return
+    listed = ", ".join(sorted(found.served)[:10]) or "none"
+    evidence = f"served models: {listed}"
+    if found.base_model is not None and found.base_model not in found.served:
+        yield FailureCause(
+            "nim-not-loaded",
+            f"No server has loaded the base model {found.base_model}.",
+            "Deploy it; its server loads the adapters",
+            f"lawtags deploy {found.base_model} --image IMAGE:TAG",
+            evidence,
+        )
+        return
+    yield FailureCause(
+        "adapter-not-listed",
+        f"The server of {found.base_model or 'the base model'} does not list {found.output_model}.",
+        "It looks for new adapters every NIM_PEFT_REFRESH_INTERVAL seconds, in what NIM_PEFT_SOURCE names. "
+        "Look again",
+        "lawtags models ls",
+        evidence,
+    )

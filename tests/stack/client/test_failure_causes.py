@@ -1,0 +1,190 @@
+"""Known causes of failures, each against a failure that really happens, or an answer as others quote it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from client_kit import connect
+from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.utils import hf_raise_for_status
+from tiny_models import make_model
+from training_stack import FAST, at_work, body, ended, long, start_stack, upload_rows, wait
+
+from lawtags_client.errors import BadRequestError, JobFailedError
+from lawtags_client.platform.diagnosis import advised, diagnose
+from lawtags_client.platform.failure_causes import FailureCause, FailureEvidence, find_causes
+from lawtags_client.platform.v1 import V1Platform
+from lawtags_client.types.customizer import CustomizationJobRequest, Hyperparameters
+from lawtags_stack.stack import StackThread
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackThread]:
+    base = make_model(tmp_path_factory.mktemp("base") / "llama")
+    with start_stack(tmp_path_factory.mktemp("stack"), base, training_memory_mb=600) as running:
+        upload_rows(running, "rows", tmp_path_factory.mktemp("rows"))
+        upload_rows(running, "many", tmp_path_factory.mktemp("many"), rows=600)
+        folder = tmp_path_factory.mktemp("bad")
+        upload_rows(running, "bad", folder)
+        path = folder / "training.jsonl"
+        path.write_text(path.read_text() + '{"prompt": "no answer"}\n')
+        store = next(each.state for each in running.stack.services if each.name == "data_store")
+        store.commit("dataset", "law", "bad", {"training/training.jsonl": path}, "spoil it")
+        yield running
+
+
+@pytest.fixture
+def http(stack: StackThread) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=stack.platform_url, timeout=30) as client:
+        yield client
+
+
+def submitted(http: httpx.Client, **fields: object) -> str:
+    response = http.post("/v1/customization/jobs", json=body(**fields))
+    return str(response.raise_for_status().json()["id"])
+
+
+def causes(stack: StackThread, folder: Path, job: str) -> list[FailureCause]:
+    async def work() -> list[FailureCause]:
+        async with connect(stack, folder) as nemo:
+            return (await diagnose(nemo, job))[1]
+
+    return asyncio.run(work())
+
+
+def names(found: list[FailureCause]) -> list[str]:
+    return [cause.name for cause in found]
+
+
+@pytest.mark.slow
+def test_a_bad_row_is_named_with_the_command_that_uploads_again(
+    http: httpx.Client, stack: StackThread, tmp_path: Path
+) -> None:
+    job = submitted(http, dataset="law/bad")
+    wait(http, job, ended)
+    (cause,) = causes(stack, tmp_path, job)
+    assert cause.name == "dataset-schema"
+    assert cause.command == "lawtags upload FOLDER law/bad"
+    assert "training/training.jsonl:25: field 'completion'" in cause.evidence
+
+    async def followed() -> None:
+        async with connect(stack, tmp_path) as nemo:
+            async for _ in V1Platform(nemo).follow(job, timeout=60, stall=60):
+                pass
+
+    # Whoever follows the job is told the same.
+    with pytest.raises(JobFailedError) as caught:
+        asyncio.run(followed())
+    assert caught.value.hint is not None and caught.value.hint.startswith(str(cause))
+
+
+@pytest.mark.slow
+def test_too_little_memory_wants_a_smaller_batch(
+    http: httpx.Client, stack: StackThread, tmp_path: Path
+) -> None:
+    job = submitted(http, hyperparameters=FAST | {"lora": {"adapter_dim": 1 << 20}})
+    wait(http, job, ended)
+    (cause,) = causes(stack, tmp_path, job)
+    assert cause.name == "gpu-memory"
+    assert cause.command == "lawtags run RECIPE --set training.batch_size=3"
+
+
+@pytest.mark.slow
+def test_a_waiting_job_waits_for_a_gpu_until_it_has_one(
+    http: httpx.Client, stack: StackThread, tmp_path: Path
+) -> None:
+    first = http.post("/v1/customization/jobs", json=long()).json()["id"]
+    wait(http, first, at_work)
+    second = submitted(http)
+    wait(http, second, lambda status: status["status"] == "pending")
+    assert names(causes(stack, tmp_path, second)) == ["no-free-gpu"]
+    http.post(f"/v1/customization/jobs/{first}/cancel").raise_for_status()
+    wait(http, second, ended)
+    assert causes(stack, tmp_path, second) == []
+
+
+@pytest.mark.slow
+def test_an_adapter_that_is_not_listed_and_a_batch_above_the_validation_rows(
+    http: httpx.Client, stack: StackThread, tmp_path: Path
+) -> None:
+    job = submitted(http, hyperparameters=FAST | {"batch_size": 12}, output_model="law/unlisted@v1")
+    status = wait(http, job, ended)
+    assert status["status"] == "completed"
+    http.delete("/v1/models/law/unlisted@v1").raise_for_status()
+    found = causes(stack, tmp_path, job)
+    assert names(found) == ["batch-larger-than-validation", "adapter-not-listed"]
+    assert found[0].command == "lawtags run RECIPE --set training.batch_size=6"
+    assert "test/llama" in found[1].evidence
+
+
+def test_a_config_without_its_version_is_refused_with_the_way_to_list_them(
+    stack: StackThread, tmp_path: Path
+) -> None:
+    async def work() -> None:
+        async with connect(stack, tmp_path) as nemo:
+            request = CustomizationJobRequest(
+                config="test/llama",
+                dataset="law/rows",
+                hyperparameters=Hyperparameters(finetuning_type="lora"),
+            )
+            await nemo.customizer.jobs.create(request)
+
+    with pytest.raises(BadRequestError) as caught:
+        asyncio.run(work())
+    hint = advised(caught.value).hint
+    assert hint is not None and "without its version" in hint and hint.endswith(": lawtags models ls")
+
+
+def test_a_gated_base_model_is_recognized_in_the_words_of_the_hub() -> None:
+    """As huggingface_hub itself words the refusal."""
+    request = httpx.Request("GET", "https://huggingface.co/google/gemma-2-2b/resolve/main/config.json")
+    response = httpx.Response(
+        403, request=request, headers={"X-Error-Code": "GatedRepo"},
+        json={"error": "Access to model google/gemma-2-2b is restricted."},
+    )  # fmt: skip
+    with pytest.raises(HfHubHTTPError) as caught:
+        hf_raise_for_status(response)
+    assert names(find_causes(FailureEvidence(job="j", texts=str(caught.value).splitlines()))) == ["hub-token"]
+
+
+# As users and the vendor's pages quote them.
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (
+            "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB",
+            "gpu-memory",
+        ),
+        ("OOMKilled: Container main was terminated", "gpu-memory"),
+        ("NotEnoughResources: 0/1 nodes are available: 1 Insufficient nvidia.com/gpu.", "no-free-gpu"),
+        ("KeyError: 'completion'", "dataset-schema"),
+        ("Batch size 16 is larger than the number of validation samples", "batch-larger-than-validation"),
+        ("the training loss became nan at step 7. Lower learning_rate", "diverged"),
+        ("killed by SIGKILL", "killed"),
+    ],
+)
+def test_quoted_failures_are_recognized(text: str, name: str) -> None:
+    assert names(find_causes(FailureEvidence(job="j", texts=["created", text]))) == [name]
+
+
+def test_a_base_model_that_nobody_serves_wants_a_deployment() -> None:
+    evidence = FailureEvidence(
+        job="j",
+        texts=(),
+        status="completed",
+        base_model="google/gemma-2-2b-it",
+        output_model="law/tagger@v1",
+        served=frozenset({"meta/llama-3.2-1b"}),
+    )
+    (cause,) = find_causes(evidence)
+    assert cause.name == "nim-not-loaded"
+    assert cause.command == "lawtags deploy google/gemma-2-2b-it --image IMAGE:TAG"
+
+
+@pytest.mark.parametrize("text", ["completed", "Training: float32", "DatasetReady: 24 rows", "x" * 10**6])
+def test_what_is_no_failure_has_no_cause(text: str) -> None:
+    assert find_causes(FailureEvidence(job="j", texts=[text])) == []
