@@ -19,7 +19,7 @@ MARKERS: Mapping[str, tuple[str, ...]] = {
 _OTHERS: Mapping[str, tuple[str, ...]] = {
     "curate": (
         *("dask", "distributed", "pandas", "pyarrow", "datasets", "zstandard", "lxml", "phonenumbers"),
-        "threadpoolctl",
+        *("threadpoolctl", "fsspec"),
     ),
     "local": (
         *("multipart", "python_multipart", "safetensors", "tokenizers", "gguf", "llguidance", "sacrebleu"),

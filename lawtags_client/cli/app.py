@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from lawtags_client.cli import (
+    copying,
     curate,
     demo,
     doctor,
@@ -62,6 +63,7 @@ app.command(rich_help_panel=_STEPS)(steps.deploy)
 app.command(rich_help_panel=_STEPS)(steps.evaluate)
 app.command("tag", rich_help_panel=_STEPS)(tag.tag)
 app.command(rich_help_panel=_STEPS)(migrate.migrate)
+app.command("copy", rich_help_panel=_LOOK)(copying.copy)
 app.command("report", rich_help_panel=_LOOK)(runs.report)
 app.add_typer(runs.app, name="runs", rich_help_panel=_LOOK)
 app.command("trace", rich_help_panel=_LOOK)(trace.trace)

@@ -58,6 +58,14 @@ New = Annotated[
     bool,
     typer.Option("--new", help="Start the next run of this name (NAME-2, NAME-3, ...) and keep the others."),
 ]
+Publish = Annotated[
+    str | None,
+    typer.Option(
+        "--publish",
+        metavar="ADDRESS",
+        help="Copy report, model card and figures to a folder there, such as s3://bucket/reports.",
+    ),
+]
 Recipe = Annotated[str, typer.Argument(help="Recipe file, or name of a bundled recipe.")]
 Run = Annotated[str, typer.Argument(help="Name or folder of a run, or the beginning of its name or ID.")]
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of runs.")]

@@ -14,6 +14,7 @@ from lawtags_client.cli.options import (
     Data,
     Name,
     New,
+    Publish,
     Recipe,
     Runs,
     Scheduler,
@@ -43,6 +44,7 @@ def run(
     runs: Runs = DEFAULT_RUNS,
     scheduler: Scheduler = None,
     settings: Set = None,
+    publish: Publish = None,
     cancel_on_interrupt: CancelOnInterrupt = False,
 ) -> None:
     """Run a recipe from raw questions to a verdict; repeat the command to resume.
@@ -54,15 +56,16 @@ def run(
     Example: lawtags run gemma-2-2b --data questions.jsonl --profile cluster
     """
     require(_EXTRAS, "a run")
+    from lawtags_client.runs.publication import publication_target
     from lawtags_client.runs.run_request import OnNameTaken, RunRequest
 
     session.cancel_on_interrupt = cancel_on_interrupt
+    target = publish and publication_target(publish)
     request = RunRequest.of(
         _loaded(recipe, settings), data=data, test=test, name=name, runs=runs, scheduler=scheduler
     )
-    end_with_verdict(
-        session, execute_recipe(session, request, OnNameTaken.START_NEXT if new else OnNameTaken.REFUSE)
-    )
+    result = execute_recipe(session, request, OnNameTaken.START_NEXT if new else OnNameTaken.REFUSE)
+    end_with_verdict(session, result, publish_to=target)
 
 
 @command
@@ -207,8 +210,13 @@ def training_of(folder: Path) -> str | None:
     return jobs[-1] if jobs else None
 
 
-def end_with_verdict(session: Session, result: RunResult) -> None:
+def end_with_verdict(session: Session, result: RunResult, *, publish_to: str | None = None) -> None:
     """Print a run's verdict, and end the command by it.
+
+    Args:
+        session: the command.
+        result: what became of the run.
+        publish_to: address of a folder to copy the report to, whatever the verdict.
 
     Raises:
         RowsFailedError: too many rows have no answer.
@@ -216,9 +224,12 @@ def end_with_verdict(session: Session, result: RunResult) -> None:
     """
     from lawtags_client.runs.gates import require_verdict
     from lawtags_client.runs.outputs import EvaluateOutput
+    from lawtags_client.runs.publication import publish_run
     from lawtags_client.runs.repeats import find_repeats
 
     print_result(session, result)
+    if publish_to:
+        session.report(f"published: {publish_run(result.folder, publish_to)}")
     require_verdict(result.left(EvaluateOutput), find_repeats(result.folder))
 
 

@@ -11,13 +11,17 @@ import typer
 
 from lawtags_client.cli.command import command
 from lawtags_client.cli.options import DEFAULT_RUNS, CancelOnInterrupt, Run, Runs, Scheduler, Set
+from lawtags_client.cli.run_metrics import metrics
 from lawtags_client.cli.session import Session
 from lawtags_client.errors import ConfigurationError, DataError
 
 if TYPE_CHECKING:
     from lawtags_client.runs.overview import RunOverview
 
-app = typer.Typer(help="Runs in this folder: list, show, compare, redo, undo, remove.", no_args_is_help=True)
+app = typer.Typer(
+    help="Runs in this folder: list, show, compare, redo, undo, remove, metrics.", no_args_is_help=True
+)
+app.command("metrics")(metrics)
 
 
 @app.command("ls")

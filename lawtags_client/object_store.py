@@ -1,0 +1,248 @@
+"""Copies between this machine and an object store, through fsspec.
+
+An address is ``s3://``, ``gs://``, ``hf://`` or ``https://``, or a path of this machine. Keys come from the
+environment alone. Files are written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, BinaryIO
+from urllib.parse import urlsplit
+
+from lawtags_client.errors import ConfigurationError, DataError, LawtagsError
+from lawtags_client.files import make_folder, sync
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+_SCHEMES = ("s3", "gs", "hf", "https", "http", "file", "memory")
+_CHUNK = 8 * 1024**2
+
+
+class OnExisting(enum.StrEnum):
+    """What to do if the destination exists."""
+
+    FAIL = "fail"
+    KEEP = "keep"
+    REPLACE = "replace"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAddress:
+    """A file or folder, here or in an object store.
+
+    Attributes:
+        scheme: of the address; ``file`` for a path of this machine.
+        path: as the store knows it.
+        shown: the address without credentials, for messages.
+    """
+
+    scheme: str
+    path: str
+    shown: str
+
+    @classmethod
+    def of(cls, text: str) -> StoreAddress:
+        """Read an address, and check that it can be reached from here in principle.
+
+        Raises:
+            ConfigurationError: it is of an unknown kind, or a package for it is missing.
+        """
+        scheme, separator, path = text.partition("://")
+        if not separator:
+            return cls("file", str(Path(text).absolute()), text)
+        if scheme not in _SCHEMES or "::" in text:
+            raise ConfigurationError(
+                f"{text.partition('?')[0]!r} is not an address that lawtags can copy",
+                hint="Use s3://, gs://, hf:// or https://, or a path.",
+            )
+        if scheme in ("http", "https"):
+            parts = urlsplit(text)
+            return cls(scheme, text, f"{scheme}://{parts.hostname}{parts.path}")
+        if "@" in path.partition("/")[0]:
+            raise ConfigurationError(
+                f"the address on {scheme}:// contains credentials",
+                hint="Pass keys in the environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
+            )
+        return cls(scheme, path.rstrip("/"), text)
+
+    def below(self, name: str) -> StoreAddress:
+        """The address of a file in this folder."""
+        return StoreAddress(self.scheme, f"{self.path}/{name}", f"{self.shown.rstrip('/')}/{name}")
+
+    def open_store(self) -> AbstractFileSystem:
+        """The store that the address is in.
+
+        Raises:
+            ConfigurationError: the package for it is missing.
+        """
+        try:
+            return _store(self.scheme)
+        except ImportError as problem:
+            raise ConfigurationError(
+                f"{self.shown} needs the package {problem.name!r}, which is not installed",
+                hint="Install it with: pip install 'lawtags[curate]'",
+            ) from problem
+
+
+def _store(scheme: str) -> AbstractFileSystem:
+    import fsspec
+
+    if scheme == "s3":
+        # pyarrow's, which curation installs anyway; s3fs needs other versions of what we use.
+        from fsspec.implementations.arrow import ArrowFSWrapper
+        from pyarrow.fs import S3FileSystem
+
+        endpoint = urlsplit(os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or "")
+        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        options = {"endpoint_override": endpoint.netloc, "scheme": endpoint.scheme} if endpoint.netloc else {}
+        return ArrowFSWrapper(S3FileSystem(region=region, **options))
+    if scheme == "gs":
+        from fsspec.implementations.arrow import ArrowFSWrapper
+        from pyarrow.fs import GcsFileSystem
+
+        return ArrowFSWrapper(GcsFileSystem())
+    return fsspec.filesystem(scheme)
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What a copy did.
+
+    Args:
+        files: how many were copied.
+        bytes: their size.
+        kept: how many were there already, and stayed.
+    """
+
+    files: int = 0
+    bytes: int = 0
+    kept: int = 0
+
+
+def copy(
+    source: str,
+    destination: str,
+    *,
+    on_existing: OnExisting = OnExisting.FAIL,
+    on_file: Callable[[str], None] = lambda name: None,
+) -> Copied:
+    """Copy a file, or a folder with everything in it.
+
+    Args:
+        source: address of the file or folder.
+        destination: address of the copy; the folders above it are made.
+        on_existing: what to do about files that exist there.
+        on_file: called with the address of each file before it is copied.
+
+    Raises:
+        ConfigurationError: an address cannot be used.
+        DataError: the source does not exist, or the destination does.
+        LawtagsError: the store cannot be reached, or refuses the keys.
+    """
+    here, there = StoreAddress.of(source), StoreAddress.of(destination)
+    if there.scheme in ("http", "https"):
+        raise ConfigurationError(
+            f"{there.shown} cannot be written to", hint="Use s3://, gs:// or hf://, or a path."
+        )
+    stores = here.open_store(), there.open_store()
+    files = size = kept = 0
+    try:
+        pairs = list(_pairs(stores[0], here, there))
+        for file, target in pairs:
+            if on_existing is not OnExisting.REPLACE and stores[1].exists(target.path):
+                if on_existing is OnExisting.FAIL:
+                    raise DataError(
+                        "exists", path=target.shown, hint="Keep it with --on-existing keep, or use replace."
+                    )
+                kept += 1
+                continue
+            on_file(target.shown)
+            with stores[0].open(file.path, "rb") as stream:
+                size += _write(stores[1], target, stream)
+            files += 1
+    except FileNotFoundError as problem:
+        raise DataError("does not exist", path=here.shown, hint="Check the address.") from problem
+    except OSError as problem:
+        raise LawtagsError(
+            f"{here.shown} could not be copied to {there.shown}: {_reason(problem)}",
+            hint="Check the address, the keys in the environment, and the network policy.",
+        ) from problem
+    return Copied(files, size, kept)
+
+
+def publish(files: list[Path], destination: str) -> Copied:
+    """Put files into a folder of an object store; those of the same name are replaced.
+
+    Args:
+        files: of this machine.
+        destination: address of the folder.
+
+    Raises:
+        LawtagsError: see ``copy``.
+    """
+    done = [
+        copy(str(path), StoreAddress.of(destination).below(path.name).shown, on_existing=OnExisting.REPLACE)
+        for path in files
+    ]
+    return Copied(sum(each.files for each in done), sum(each.bytes for each in done))
+
+
+def _pairs(
+    store: AbstractFileSystem, source: StoreAddress, destination: StoreAddress
+) -> Iterator[tuple[StoreAddress, StoreAddress]]:
+    if source.scheme in ("http", "https") or store.isfile(source.path):
+        yield source, destination
+        return
+    found = sorted(store.find(source.path))
+    if not found:
+        raise FileNotFoundError(source.shown)
+    root = store._strip_protocol(source.path).strip("/")
+    for path in found:
+        # What a store lists must not lead out of the destination.
+        name = PurePosixPath(path.strip("/").removeprefix(root).strip("/"))
+        if name.is_absolute() or ".." in name.parts:
+            raise DataError(f"lists a file outside of it: {path!r}", path=source.shown)
+        yield StoreAddress(source.scheme, path, f"{source.shown}/{name}"), destination.below(str(name))
+
+
+def _write(store: AbstractFileSystem, target: StoreAddress, stream: BinaryIO) -> int:
+    if target.scheme != "file":
+        # An object appears once all of it has arrived.
+        with store.open(target.path, "wb") as out:
+            shutil.copyfileobj(stream, out, _CHUNK)
+        return int(store.size(target.path) or 0)
+    path = Path(target.path)
+    make_folder(path.parent)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as out:
+            shutil.copyfileobj(stream, out, _CHUNK)
+            out.flush()
+            os.fsync(out.fileno())
+        # As a file that this user made, not as a temporary one: others of the group read it.
+        Path(temporary).chmod(0o666 & ~_umask())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+    return path.stat().st_size
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def _reason(problem: OSError) -> str:
+    text = problem.strerror or str(problem) or type(problem).__name__
+    return text.splitlines()[0][:300]

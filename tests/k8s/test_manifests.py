@@ -1,0 +1,462 @@
+"""The kustomizations of ``k8s/``: held to the schemas of Kubernetes and the operators, and to each other."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import typer
+from manifests import K8S, OVERLAYS, Manifest, PodSpec, built, custom_schema, environment_of, load, one, pods
+
+from lawtags_client.settings import Settings
+
+VERSIONS = ["1.31", "1.34", "1.37"]
+
+# What the manifests ask and others install: the platform's chart, and what NVIDIA's operator needs beside it.
+CHART = {
+    "nemo-entity-store:8000",
+    "nemo-customizer:8000",
+    "nemo-evaluator:7331",
+    "nemo-deployment-management:8000",
+    "nemo-data-store:3000",
+    "nemo-nim-proxy:8000",
+}
+BROUGHT: dict[str, set[str]] = {
+    "base": CHART,
+    "overlays/minikube": CHART,
+    "overlays/mlflow": CHART,
+    "overlays/dask": CHART,
+    "overlays/dask-plain": CHART,
+    "overlays/platform-chart": {
+        f"{name.replace(':', '.nemo-microservices.svc.cluster.local:')}" for name in CHART
+    }
+    | {"minio.minio.svc.cluster.local:9000"},
+    "overlays/helix": {
+        "nemo-platform-api.nemo-platform.svc.cluster.local:8080",
+        "minio.minio.svc.cluster.local:9000",
+    },
+    "overlays/operator": {"argo-workflows-server:2746", "milvus:19530"},
+    "overlays/operator-nim-2": {"argo-workflows-server:2746", "milvus:19530"},
+    "overlays/embedded": set(),
+}
+# Secrets of NVIDIA's repository, with scripts of its Git server.
+DATA_STORE_SECRETS = {
+    "nemo-ms-nemo-datastore",
+    "nemo-ms-nemo-datastore-init",
+    "nemo-ms-nemo-datastore-inline-config",
+}
+
+every_overlay = pytest.mark.parametrize("folder", OVERLAYS)
+
+
+def check(document: Manifest, version: str) -> None:
+    group, _, api = document["apiVersion"].rpartition("/")
+    is_custom = group in ("apps.nvidia.com", "kubernetes.dask.org")
+    # Schemas of custom resources do not depend on the version of Kubernetes.
+    _check(json.dumps(document), api if is_custom else version, is_custom)
+
+
+# Overlays share most of their objects.
+@functools.cache
+def _check(text: str, version: str, is_custom: bool) -> None:
+    document = json.loads(text)
+    if not is_custom:
+        kubernetes_validate.validate(document, version, strict=True)
+        return
+    error = jsonschema.exceptions.best_match(
+        _custom_validator(document["kind"], version).iter_errors(document)
+    )
+    if error is not None:
+        raise error
+
+
+@functools.cache
+def _custom_validator(kind: str, version: str) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(custom_schema(kind, version))
+
+
+@every_overlay
+@pytest.mark.parametrize("version", VERSIONS)
+def test_all_objects_are_valid(folder: str, version: str) -> None:
+    for document in built(folder):
+        check(document, version)
+
+
+@pytest.mark.parametrize("path", sorted(K8S.rglob("*.example.yaml")), ids=lambda path: path.parent.name)
+def test_the_templates_of_secrets_are_valid(path: Any) -> None:
+    for document in load(path):
+        check(document, VERSIONS[0])
+
+
+@pytest.mark.parametrize("kind", ["Job", "NIMService", "DaskCluster", "NetworkPolicy"])
+def test_the_schemas_would_notice_an_unknown_field(kind: str) -> None:
+    folder = {"DaskCluster": "overlays/dask", "NIMService": "overlays/operator"}.get(kind, "base")
+    document = next(each for each in built(folder) if each["kind"] == kind)
+    document["spec"]["bogus"] = 1
+    with pytest.raises((jsonschema.ValidationError, kubernetes_validate.ValidationError), match="bogus"):
+        check(document, VERSIONS[0])
+
+
+def test_rules_of_the_operator_that_its_schemas_state_in_cel() -> None:
+    for folder in ("overlays/operator", "overlays/operator-nim-2"):
+        for each in built(folder):
+            spec = each.get("spec", {})
+            if each["kind"] == "NIMCache":
+                assert len(spec["source"]) == 1
+                (source,) = spec["source"].values()
+                assert ("modelName" in source) + ("datasetName" in source) == 1
+            if each["kind"] in ("NIMService", "NemoCustomizer", "NemoDatastore", "NemoEntitystore"):
+                assert not (spec.get("scale", {}).get("enabled") and "replicas" in spec)
+                assert "ingress" not in spec["expose"]
+
+
+# -- references
+
+
+def values_under(node: Any, key: str) -> Iterator[Any]:
+    if isinstance(node, dict):
+        for name, value in node.items():
+            if name == key:
+                yield value
+            yield from values_under(value, key)
+    elif isinstance(node, list):
+        for each in node:
+            yield from values_under(each, key)
+
+
+def secrets_brought() -> dict[str, set[str]]:
+    documents = [each for path in K8S.rglob("secret*.example.yaml") for each in load(path)]
+    return {each["metadata"]["name"]: set(each["stringData"]) for each in documents}
+
+
+@every_overlay
+def test_every_name_that_a_pod_uses_exists(folder: str) -> None:
+    objects, secrets = built(folder), secrets_brought()
+    names = {(each["kind"], each["metadata"]["name"]) for each in objects}
+    maps = {each["metadata"]["name"]: each["data"] for each in objects if each["kind"] == "ConfigMap"}
+    for pod in pods(objects):
+        if "serviceAccountName" in pod.spec:
+            assert ("ServiceAccount", pod.spec["serviceAccountName"]) in names, pod.owner
+        for reference in values_under(pod.spec, "secretKeyRef"):
+            assert reference["key"] in secrets[reference["name"]], (pod.owner, reference)
+        for reference in values_under(pod.spec, "configMapKeyRef"):
+            assert reference["key"] in maps[reference["name"]], (pod.owner, reference)
+        for reference in values_under(pod.spec, "configMapRef"):
+            assert reference["name"] in maps, (pod.owner, reference)
+        for volume in pod.spec.get("volumes", []):
+            if "configMap" in volume:
+                assert volume["configMap"]["name"] in maps, (pod.owner, volume)
+            if "persistentVolumeClaim" in volume:
+                claim = volume["persistentVolumeClaim"]["claimName"]
+                assert ("PersistentVolumeClaim", claim) in names, (pod.owner, volume)
+        volumes = {volume["name"] for volume in pod.spec.get("volumes", [])} | pod.claims
+        for container in pod.containers:
+            mounted = {mount["name"] for mount in container.get("volumeMounts", [])}
+            assert mounted <= volumes, (pod.owner, mounted - volumes)
+            known = environment_of(container, objects)
+            for word in [*container.get("args", []), *container.get("command", [])]:
+                for variable in re.findall(r"\$\((\w+)\)", word):
+                    # The operator of Dask names each worker.
+                    assert variable in known or variable == "DASK_WORKER_NAME", (pod.owner, word)
+        assert volumes == {mount["name"] for each in pod.containers for mount in each["volumeMounts"]}, (
+            pod.owner
+        )
+
+
+@every_overlay
+def test_every_name_that_a_custom_resource_uses_exists(folder: str) -> None:
+    objects, secrets = built(folder), secrets_brought()
+    caches = {each["metadata"]["name"] for each in objects if each["kind"] == "NIMCache"}
+    maps = {each["metadata"]["name"] for each in objects if each["kind"] == "ConfigMap"}
+    claims = {each["metadata"]["name"] for each in objects if each["kind"] == "PersistentVolumeClaim"}
+    for each in objects:
+        if not each["apiVersion"].startswith("apps.nvidia.com/"):
+            continue
+        spec = each["spec"]
+        for key in ("authSecret", "pullSecret"):
+            assert set(values_under(spec, key)) <= set(secrets)
+        for listed in values_under(spec, "pullSecrets"):
+            assert set(listed) <= set(secrets)
+        for named in (*values_under(spec, "credentials"), *values_under(spec, "wandb")):
+            keys = {value for key, value in named.items() if key.endswith("Key")}
+            assert keys <= secrets[named["secretName"]], each["metadata"]["name"]
+        for named in (*values_under(spec, "ngcAPISecret"), *values_under(spec, "secretKeyRef")):
+            assert named["key"] in secrets[named["name"]]
+        assert set(spec.get("secrets", {}).values()) <= set(secrets) | DATA_STORE_SECRETS
+        assert {named["name"] for named in values_under(spec, "nimCache")} <= caches
+        assert {named["name"] for named in values_under(spec, "modelConfig")} <= maps
+        made = {"create": True}
+        for claim in values_under(spec, "pvc"):
+            assert made.items() <= claim.items() or claim["name"] in claims
+
+
+def test_no_key_of_a_template_is_unused() -> None:
+    used: dict[str, set[str]] = {}
+    for folder in OVERLAYS:
+        for pod in pods(built(folder)):
+            for reference in values_under(pod.spec, "secretKeyRef"):
+                used.setdefault(reference["name"], set()).add(reference["key"])
+    (template,) = load(K8S / "secret.example.yaml")
+    assert used["lawtags-credentials"] == set(template["stringData"])
+
+
+def services(objects: list[Manifest]) -> Iterator[str]:
+    """``NAME:PORT`` of what the objects serve, also of Services that operators make."""
+    for each in objects:
+        name, spec = each["metadata"]["name"], each.get("spec", {})
+        if each["kind"] == "Service":
+            yield from (f"{name}:{port['port']}" for port in spec["ports"])
+        elif each["kind"] == "DaskCluster":
+            yield from (f"{name}-scheduler:{port['port']}" for port in spec["scheduler"]["service"]["ports"])
+        elif "expose" in spec:
+            yield f"{name}:{spec['expose']['service']['port']}"
+
+
+def addresses(node: Any) -> Iterator[str]:
+    if isinstance(node, str):
+        for host, port in re.findall(r"(?:https?|tcp)://([a-z0-9.-]+)(:\d+)?", node):
+            yield f"{host}{port or ':443'}"
+        if re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*\.svc\.cluster\.local", node):
+            yield f"{node}:5432"
+    elif isinstance(node, dict):
+        for value in node.values():
+            yield from addresses(value)
+    elif isinstance(node, list):
+        for each in node:
+            yield from addresses(each)
+
+
+@every_overlay
+def test_every_address_is_served(folder: str) -> None:
+    objects = built(folder)
+    served = set(services(objects)) | BROUGHT[folder]
+    asked = {
+        address.removeprefix("").replace(".nemo.svc.cluster.local", "")
+        for each in objects
+        if each["metadata"]["name"] != "lawtags-dashboard"
+        for address in addresses({key: value for key, value in each.items() if key != "apiVersion"})
+    } - {"huggingface.co:443"}
+    assert asked <= served, asked - served
+    assert asked, "no address was found"
+
+
+@every_overlay
+def test_services_select_pods_that_have_their_ports(folder: str) -> None:
+    objects = built(folder)
+    for each in objects:
+        if each["kind"] != "Service":
+            continue
+        selector = each["spec"]["selector"]
+        chosen = [pod for pod in pods(objects) if selector.items() <= pod.labels.items()]
+        assert chosen, each["metadata"]["name"]
+        for pod in chosen:
+            ports = {port["name"] for one in pod.containers for port in one.get("ports", [])}
+            assert {port["targetPort"] for port in each["spec"]["ports"]} <= ports
+    for pod in pods(objects):
+        for container in pod.containers:
+            ports = {port["name"] for port in container.get("ports", [])}
+            for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+                for kind in ("httpGet", "tcpSocket"):
+                    asked = container.get(probe, {}).get(kind)
+                    assert asked is None or asked["port"] in ports, (pod.owner, probe)
+
+
+@every_overlay
+def test_policies_and_budgets_select_pods_and_let_them_reach_their_services(folder: str) -> None:
+    objects = built(folder)
+    for each in objects:
+        if each["kind"] not in ("NetworkPolicy", "PodDisruptionBudget"):
+            continue
+        key = "podSelector" if each["kind"] == "NetworkPolicy" else "selector"
+        labels = each["spec"][key]["matchLabels"]
+        assert any(labels.items() <= pod.labels.items() for pod in pods(objects)), each["metadata"]["name"]
+    policy = one(objects, "NetworkPolicy", "lawtags")["spec"]
+    allowed = {str(port["port"]) for rule in policy["egress"] for port in rule["ports"]}
+    for pod in pods(objects):
+        if pod.labels.get("app.kubernetes.io/name") != "lawtags":
+            continue
+        for container in pod.containers:
+            words = [*environment_of(container, objects).values(), *container["args"]]
+            ports = {address.rpartition(":")[2] for word in words for address in addresses(word)}
+            assert ports <= allowed, (pod.owner, ports - allowed)
+
+
+@every_overlay
+def test_settings_named_in_the_manifests_are_settings(folder: str) -> None:
+    data = one(built(folder), "ConfigMap", "lawtags-services")["data"]
+    assert data
+    for name in data:
+        assert name.removeprefix("LAWTAGS_").lower() in Settings.__dataclass_fields__, name
+
+
+# -- pods
+
+
+def restricted(pod: PodSpec) -> Iterator[str]:
+    """What of a pod the Pod Security Standard `restricted` refuses, and what we ask for beyond it."""
+    spec, context = pod.spec, pod.spec.get("securityContext", {})
+    for key in ("hostNetwork", "hostPID", "hostIPC"):
+        if spec.get(key):
+            yield key
+    if context.get("seccompProfile", {}).get("type") != "RuntimeDefault":
+        yield "seccompProfile"
+    if not context.get("runAsNonRoot") or context.get("runAsUser") == 0:
+        yield "runAsNonRoot"
+    if context.get("sysctls") or spec.get("automountServiceAccountToken") is not False:
+        yield "token or sysctls"
+    kinds = {
+        "configMap",
+        "downwardAPI",
+        "emptyDir",
+        "ephemeral",
+        "persistentVolumeClaim",
+        "projected",
+        "secret",
+    }
+    for volume in spec.get("volumes", []):
+        if not set(volume) - {"name"} <= kinds:
+            yield f"volume {volume['name']}"
+    for container in pod.containers:
+        own = container.get("securityContext", {})
+        if own.get("allowPrivilegeEscalation") is not False or own.get("privileged"):
+            yield f"{container['name']}: privileges"
+        if own.get("capabilities", {}).get("drop") != ["ALL"] or own["capabilities"].get("add"):
+            yield f"{container['name']}: capabilities"
+        if own.get("runAsUser") == 0 or own.get("runAsNonRoot") is False:
+            yield f"{container['name']}: root"
+        if own.get("readOnlyRootFilesystem") is not True:
+            yield f"{container['name']}: writable root"
+        resources = container.get("resources", {})
+        if (
+            not {"cpu", "memory"} <= resources.get("requests", {}).keys()
+            or "memory" not in resources["limits"]
+        ):
+            yield f"{container['name']}: resources"
+        if any(port.get("hostPort") for port in container.get("ports", [])):
+            yield f"{container['name']}: hostPort"
+
+
+@every_overlay
+def test_pods_keep_to_the_standard_restricted(folder: str) -> None:
+    found = {pod.owner: broken for pod in pods(built(folder)) if (broken := list(restricted(pod)))}
+    assert found == {}
+
+
+def test_the_check_would_notice_a_pod_that_does_not() -> None:
+    pod = next(pods(built("base")))
+    pod.spec["securityContext"]["runAsUser"] = 0
+    pod.spec["volumes"].append({"name": "host", "hostPath": {"path": "/"}})
+    pod.containers[0]["securityContext"]["readOnlyRootFilesystem"] = False
+    assert set(restricted(pod)) == {"runAsNonRoot", "volume host", "lawtags: writable root"}
+
+
+@every_overlay
+def test_what_serves_is_probed(folder: str) -> None:
+    for pod in pods(built(folder)):
+        for container in pod.containers:
+            if container.get("ports"):
+                # A worker is found by its scheduler, which also judges it.
+                needed = {"livenessProbe"} if "worker" in pod.owner else {"livenessProbe", "readinessProbe"}
+                assert needed <= container.keys(), pod.owner
+
+
+def refused(words: list[str]) -> str | None:
+    """Parse a command line of the image, whose entrypoint is ``lawtags``, without carrying it out."""
+    from lawtags_client.cli.app import app
+
+    command: Any = typer.main.get_command(app)
+    rest = list(words)
+    while hasattr(command, "commands"):
+        command = command.commands[rest.pop(0)]
+    try:
+        command.make_context(words[0], rest, resilient_parsing=False)
+    except Exception as problem:
+        return str(getattr(problem, "message", problem))
+    return None
+
+
+@every_overlay
+def test_the_arguments_of_containers_are_commands_of_lawtags(folder: str) -> None:
+    seen = 0
+    for pod in pods(built(folder)):
+        for container in pod.containers:
+            if container["image"].startswith("lawtags:") and "command" not in container:
+                assert refused(container["args"]) is None, (pod.owner, container["args"])
+                seen += 1
+    assert seen >= 8
+
+
+@pytest.mark.parametrize("folder", ["overlays/dask", "overlays/dask-plain"])
+def test_the_arguments_of_dask_are_options_of_dask(folder: str) -> None:
+    from distributed.cli import dask_scheduler, dask_worker
+
+    mains = {"scheduler": dask_scheduler.main, "worker": dask_worker.main}
+    seen = set()
+    for pod in pods(built(folder)):
+        for container in pod.containers:
+            if container.get("command", [""])[0] == "dask":
+                mains[container["command"][1]].make_context("dask", list(container["args"]))
+                seen.add(container["command"][1])
+    assert seen == {"scheduler", "worker"}
+
+
+def test_the_image_of_lawtags_has_one_version() -> None:
+    for folder in OVERLAYS:
+        images = {one["image"] for pod in pods(built(folder)) for one in pod.containers}
+        assert {image for image in images if image.startswith("lawtags")} == {"lawtags:0.1.0"}, folder
+
+
+# -- jobs
+
+
+@every_overlay
+def test_a_failed_pod_is_retried_only_if_that_can_help(folder: str) -> None:
+    objects = built(folder)
+    for each in objects:
+        spec = each["spec"]["jobTemplate"]["spec"] if each["kind"] == "CronJob" else each.get("spec", {})
+        if each["kind"] not in ("Job", "CronJob"):
+            continue
+        assert spec["template"]["spec"]["restartPolicy"] == "Never"
+        rules = spec["podFailurePolicy"]["rules"]
+        actions = {
+            code: next(
+                (rule["action"] for rule in rules if code in rule.get("onExitCodes", {}).get("values", [])),
+                None,
+            )
+            for code in (1, 2, 3, 75, 143)
+        }
+        assert actions == {1: None, 2: "FailJob", 3: "FailJob", 75: "Count", 143: None}
+        # The first rule that matches decides, and an evicted pod ends with 143.
+        assert rules[0]["action"] == "Ignore"
+        assert rules[0]["onPodConditions"][0]["type"] == "DisruptionTarget"
+        assert spec["backoffLimit"] >= 3
+
+
+@every_overlay
+def test_the_retraining_has_the_pods_of_the_run(folder: str) -> None:
+    objects = built(folder)
+    job = one(objects, "Job", "lawtags-run")["spec"]
+    cron = one(objects, "CronJob", "lawtags-retraining")["spec"]["jobTemplate"]["spec"]
+    arguments = [each["template"]["spec"]["containers"][0].pop("args") for each in (job, cron)]
+    assert [word for word in arguments[1] if word != "--new"] == arguments[0]
+    # Each week, the questions are those of the week; a pod that starts again keeps those of its run.
+    assert json.loads(json.dumps(cron).replace('"replace"]', '"keep"]')) == job
+
+
+def test_only_the_run_starts_by_itself() -> None:
+    started = [
+        each["metadata"]["name"]
+        for each in built("base")
+        if each["kind"] in ("Job", "CronJob") and not each["spec"].get("suspend")
+    ]
+    assert started == ["lawtags-run"]
+    stages = {each["metadata"]["name"] for each in built("base") if each["kind"] == "Job"}
+    assert stages == {
+        f"lawtags-{name}" for name in ("run", "curate", "plan", "upload", "customize", "evaluate", "tag")
+    }
