@@ -64,8 +64,8 @@ conformance: $(VENV)/.dev ## test third-party clients against the embedded stack
 hub-conformance: $(VENV)/.dev ## test four versions of huggingface_hub against the embedded stack
 	PYTHONPATH=tests/support $(BIN)/python tests/programs/hub_conformance.py
 
-helix: $(VENV)/.dev ## install NVIDIA's NeMo Helix without a GPU, and test client and runner on it
-	@PYTHON=$(BIN)/python scripts/helix/test
+helix: $(VENV)/.dev ## install NVIDIA's NeMo Helix without a GPU, and test client and runner on it; QUICK=1
+	@PYTHON=$(BIN)/python scripts/helix/test $(if $(QUICK),--quick)
 
 fuzz: $(VENV)/.dev ## send generated requests to the embedded stack, about ten minutes
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),200) $(BIN)/python -m pytest tests/stack/test_openapi.py -k made_up

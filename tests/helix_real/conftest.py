@@ -104,11 +104,12 @@ def spec(base: str, data: str, output: str, *, method: str = "lora", epochs: int
 class RunnerProcess:
     """A runner as people start it."""
 
-    def __init__(self, folder: Path, workspace: str) -> None:
+    def __init__(self, folder: Path, workspace: str, *options: str) -> None:
         self.folder = folder
         self.output = folder.with_suffix(".log")
         words = ["--platform", URL, "--workspace", workspace, "--dir", str(folder), "--device", "cpu"]
         words += ["--job-storage", STORAGE] if STORAGE else []
+        words += options
         with self.output.open("ab") as stream:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "lawtags_client.cli.local", "runner", *words],
@@ -142,8 +143,8 @@ class RunnerProcess:
 def start_runner(helix: Helix, tmp_path: Path) -> Iterator[Callable[..., RunnerProcess]]:
     started: list[RunnerProcess] = []
 
-    def start(name: str = "runner") -> RunnerProcess:
-        started.append(RunnerProcess(tmp_path / name, helix.workspace))
+    def start(name: str = "runner", *options: str) -> RunnerProcess:
+        started.append(RunnerProcess(tmp_path / name, helix.workspace, *options))
         return started[-1]
 
     yield start
