@@ -57,9 +57,10 @@ benchmarks: $(VENV)/.dev ## run the benchmarks, on DATA=FILE.jsonl or the bundle
 	$(BIN)/python benchmarks/serving.py
 	$(BIN)/python benchmarks/client.py
 
-conformance: $(VENV)/.dev ## test third-party clients against the embedded stack; writes docs/conformance.md
+conformance: $(VENV)/.dev ## test third-party clients and recorded requests on the stack; writes docs/conformance.md
 	PYTHONPATH=tests/support $(BIN)/python tests/programs/sdk_conformance.py docs/conformance.md
 	PYTHONPATH=tests/support $(BIN)/python tests/programs/hub_conformance.py docs/conformance.md
+	PYTHONPATH=tests/support:tests/helix $(BIN)/python tests/programs/helix_conformance.py docs/conformance.md
 
 hub-conformance: $(VENV)/.dev ## test four versions of huggingface_hub against the embedded stack
 	PYTHONPATH=tests/support $(BIN)/python tests/programs/hub_conformance.py

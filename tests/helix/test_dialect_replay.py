@@ -6,22 +6,13 @@ in none of them must be identical, and one that has become identical must leave 
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import openapi
 import pytest
-from dialect_replay import Outcome, Replay, explain
-from model_server import ModelServer, model_server
-from served_stack import wait_for
-from shared_launcher import shared_launcher
-from transcripts import Exchange, exchanges
-
-from lawtags_stack.helix.service import HelixService
-from lawtags_stack.service import StackOptions
-from lawtags_stack.stack import StackThread
+from conformance_table import conformance_table
+from dialect_replay import Outcome, explain
+from recording_replay import replay_recording
 
 # Same status and shape, other values.
 DIFFERENT: dict[int, str] = {
@@ -47,15 +38,6 @@ NOT_COVERED: dict[int, str] = {
     500: "the recording waited for 20 s until the deletion had come to the jobs",
     200: "all steps of DPO jobs wait for the runner; the recorded server ran the CPU steps itself",
 }
-# The recorded addresses of model servers, with their models.
-_SERVERS = {
-    "http://127.0.0.1:32925": ("stub/gemma-2-2b-it", "lawtags--law-lora"),
-    "http://127.0.0.1:36817": ("lawtags/gemma-2-2b-it", "lawtags--law-lora"),
-    "http://127.0.0.1:39353": ("gemma-named", "lora-named"),
-    "http://127.0.0.1:38825": ("stub/gemma-2-2b-it", "lawtags--law-lora"),
-}
-# Before these exchanges the recording waited for the platform to look at its providers and deployments.
-_WAITED = {359, 364, 385, 394, 427, 434, 442}
 
 
 @pytest.fixture(scope="module")
@@ -65,43 +47,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def outcomes(folder: Path) -> Iterator[list[Outcome]]:
+def outcomes(folder: Path) -> list[Outcome]:
     """All exchanges, replayed in order against one stack and the model servers behind its gateway."""
-    # Providers are asked for their models where the recording waited for it.
-    options = StackOptions(dialect="helix", refresh_interval=3600)
-    with ExitStack() as cleanup:
-        servers = {
-            url: cleanup.enter_context(model_server(base, adapter))
-            for url, (base, adapter) in _SERVERS.items()
-        }
-        stack = StackThread(folder, options=options, launcher=shared_launcher())
-        cleanup.enter_context(stack)
-        replay = Replay(stack.platform_url, str(folder), lambda text: _renamed(text, servers))
-        found = []
-        for each in exchanges():
-            if each.note == "at the end":
-                wait_until_final(stack, replay, each)
-            if each.number in _WAITED:
-                look_at_providers(stack)
-            found.append(replay.one(each))
-        yield found
-
-
-def look_at_providers(stack: StackThread) -> None:
-    """Let the stack ask its providers once what they serve."""
-    [helix] = [each for each in stack.stack.services if isinstance(each, HelixService)]
-    asyncio.run_coroutine_threadsafe(helix.discovery.run(), stack.loop).result(120)
-
-
-def wait_until_final(stack: StackThread, replay: Replay, exchange: Exchange) -> None:
-    """Wait until the job whose state an exchange asks for is final."""
-    wait_for(lambda: replay.one(exchange).answer.get("status") in ("completed", "error", "cancelled", None))
-
-
-def _renamed(text: str, servers: dict[str, ModelServer]) -> str:
-    for recorded, server in servers.items():
-        text = text.replace(recorded, server.url)
-    return text
+    return replay_recording(folder)
 
 
 def test_exchanges_are_identical(outcomes: list[Outcome], folder: Path) -> None:
@@ -134,3 +82,8 @@ def test_answers_match_the_openapi_document(outcomes: list[Outcome]) -> None:
             continue
         checked += openapi.check_response(exchange.method, exchange.path, each.status, each.answer)
     assert checked > 240
+
+
+def test_the_table_in_the_docs_is_true(outcomes: list[Outcome]) -> None:
+    document = Path(__file__).parents[2] / "docs" / "conformance.md"
+    assert conformance_table(outcomes) in document.read_text("utf-8"), "run: make conformance"
