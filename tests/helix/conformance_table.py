@@ -25,11 +25,11 @@ def conformance_table(outcomes: list[Outcome]) -> str:
     lines = [
         HEADING,
         "",
-        f"{len(outcomes)} requests to {operations} operations were recorded on an unmodified nemo-helix 0.8.1, "
-        "and are repeated in the same order to the embedded stack (`lawtags local up --dialect helix`): "
-        f"{identical} answers are identical once ids, times, addresses and folders are masked. `alike` has the "
-        "same status and the same fields with other values; the reason for each answer that is not identical "
-        "stands in `tests/helix/test_dialect_replay.py`.",
+        f"{len(outcomes)} requests to {operations} operations were recorded on an unmodified nemo-helix "
+        "0.8.1, and are repeated in the same order to the embedded stack "
+        f"(`lawtags local up --dialect helix`): {identical} answers are identical once ids, times, addresses "
+        "and folders are masked. `alike` has the same status and the same fields with other values. "
+        "`tests/helix/test_dialect_replay.py` has the reason for each answer that is not identical.",
         "",
         "| operation | NVIDIA's answers | embedded stack |",
         "| --- | --- | --- |",
@@ -62,9 +62,5 @@ def _verdict(outcomes: list[Outcome]) -> str:
     other = sum(not each.same_shape for each in outcomes)
     if not alike and not other:
         return "identical"
-    told = [
-        f"{len(outcomes) - alike - other} identical",
-        f"{alike} alike" if alike else "",
-        f"{other} other" if other else "",
-    ]
-    return ", ".join(filter(None, told))
+    counts = {"identical": len(outcomes) - alike - other, "alike": alike, "other": other}
+    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
