@@ -17,6 +17,7 @@ from lawtags_client.cli import (
     local,
     migrate,
     models,
+    plan,
     recipes,
     run,
     runs,
@@ -54,7 +55,7 @@ def root(
 _WHOLE, _STEPS, _LOOK = "Pipeline", "Individual steps", "Inspect and manage"
 app.command(rich_help_panel=_WHOLE)(demo.demo)
 app.command(rich_help_panel=_WHOLE)(run.run)
-app.command(rich_help_panel=_WHOLE)(run.plan)
+app.command(rich_help_panel=_WHOLE)(plan.plan)
 app.add_typer(recipes.app, name="recipe", rich_help_panel=_WHOLE)
 app.command("curate", rich_help_panel=_STEPS)(curate.curate)
 app.command(rich_help_panel=_STEPS)(steps.upload)

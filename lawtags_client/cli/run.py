@@ -1,9 +1,9 @@
-"""``lawtags run`` and ``plan``: a recipe carried out to its end, or to its plan."""
+"""``lawtags run``: a recipe carried out to its end."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,48 +62,10 @@ def run(
     session.cancel_on_interrupt = cancel_on_interrupt
     target = publish and publication_target(publish)
     request = RunRequest.of(
-        _loaded(recipe, settings), data=data, test=test, name=name, runs=runs, scheduler=scheduler
+        loaded_recipe(recipe, settings), data=data, test=test, name=name, runs=runs, scheduler=scheduler
     )
     result = execute_recipe(session, request, OnNameTaken.START_NEXT if new else OnNameTaken.REFUSE)
     end_with_verdict(session, result, publish_to=target)
-
-
-@command
-def plan(
-    session: Session,
-    recipe: Recipe,
-    data: Data = None,
-    test: Test = None,
-    name: Name = None,
-    runs: Runs = DEFAULT_RUNS,
-    scheduler: Scheduler = None,
-    settings: Set = None,
-) -> None:
-    """Curate, count tokens and steps, and show the job that a run would submit.
-
-    It stops before the baselines, and uploads nothing.
-
-    A plan has its own folder, plans/NAME in the folder of runs, and changes no run.
-
-    Example: lawtags plan smollm2-demo --data questions.jsonl --set training.epochs=2
-    """
-    require(("curate",), "a plan")
-    from lawtags_client.curation.read.sources import find_sources
-    from lawtags_client.runs.outputs import PlanOutput
-    from lawtags_client.runs.run_request import RunRequest
-
-    request = RunRequest.of(
-        _loaded(recipe, settings), data=data, test=test, name=name, runs=runs, scheduler=scheduler
-    )
-    find_sources(request.data, request.test)
-    result = carry_out(session, request, request.plan, until="plan")
-    planned = asdict(result.left(PlanOutput).plan)
-    if session.json:
-        session.emit(planned)
-        return
-    import yaml
-
-    session.say(yaml.safe_dump(planned, sort_keys=False, allow_unicode=True).rstrip())
 
 
 def execute_recipe(session: Session, request: RunRequest, on_name_taken: OnNameTaken) -> RunResult:
@@ -190,7 +152,8 @@ def carry_out(session: Session, request: RunRequest, folder: Path, *, until: str
     return session.run(work())
 
 
-def _loaded(recipe: str, settings: list[str] | None) -> RunRecipe:
+def loaded_recipe(recipe: str, settings: list[str] | None) -> RunRecipe:
+    """A recipe with the values of ``--set``."""
     from lawtags_client.cli.overrides import parse_settings
     from lawtags_client.runs.recipe import load_recipe
 

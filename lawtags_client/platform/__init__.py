@@ -13,6 +13,7 @@ from lawtags_client.platform.protocol import (
     PromptInput,
     RemovedItem,
     TrainingConfig,
+    TrainingLayout,
 )
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "PromptInput",
     "RemovedItem",
     "TrainingConfig",
+    "TrainingLayout",
 ]

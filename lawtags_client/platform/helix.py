@@ -41,6 +41,7 @@ from lawtags_client.platform.protocol import (
     PromptInput,
     RemovedItem,
     TrainingConfig,
+    TrainingLayout,
 )
 from lawtags_client.platform.silence import silent_job
 from lawtags_client.services.data_store.layout import check
@@ -84,6 +85,9 @@ class HelixPlatform:
             max_seq_length=min(length, TRAINED_TOKENS) if isinstance(length, int) else TRAINED_TOKENS,
             methods=METHODS,
             num_parameters=size if isinstance(size, int) else None,
+            precision="bf16",
+            layouts=dict.fromkeys(_METHODS, TrainingLayout()),
+            dialect="helix",
         )
 
     async def _model(self, name: str) -> HelixModel:

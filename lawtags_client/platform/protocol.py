@@ -19,6 +19,28 @@ PromptInput = str | tuple[Mapping[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
+class TrainingLayout:
+    """The hardware that one way of training takes.
+
+    Attributes:
+        gpus: of each node; 0 for a CPU.
+        nodes: machines.
+        micro_batch_size: rows per GPU and forward pass.
+        tensor_parallel: GPUs that share each layer.
+        pipeline_parallel: GPUs that share the layers.
+    """
+
+    gpus: int = 1
+    nodes: int = 1
+    micro_batch_size: int = 1
+    tensor_parallel: int = 1
+    pipeline_parallel: int = 1
+
+
+Dialect = Literal["v1", "helix"]
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingConfig:
     """What can be trained, as the platform offers it.
 
@@ -30,6 +52,10 @@ class TrainingConfig:
         prompt_template: how a row becomes text.
         chat: whether rows of messages are wanted.
         num_parameters: size of the base model, where known.
+        precision: of the numbers in training, where known.
+        layouts: the hardware of each method, where known.
+        dialect: the API of the platform.
+        checked: whether the platform has it; False for a plan without a platform.
     """
 
     name: str
@@ -39,6 +65,10 @@ class TrainingConfig:
     prompt_template: str | None = None
     chat: bool = False
     num_parameters: int | None = None
+    precision: str | None = None
+    layouts: Mapping[tuple[str, str], TrainingLayout] = field(default_factory=dict)
+    dialect: Dialect = "v1"
+    checked: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +132,7 @@ class JobUpdate:
         times: when steps were done, ``(step, seconds)`` by the platform's clock, if it says so.
         total_steps: optimizer steps of the whole job, if the platform says so.
         validate_every: steps between two validations, if that follows from the job.
+        peak_memory: most memory of the training process in bytes, where the platform tells.
     """
 
     status: str
@@ -113,6 +144,7 @@ class JobUpdate:
     times: tuple[tuple[int, float], ...] = ()
     total_steps: int | None = None
     validate_every: int | None = None
+    peak_memory: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from lawtags_client.platform.protocol import (
     PromptInput,
     RemovedItem,
     TrainingConfig,
+    TrainingLayout,
 )
 from lawtags_client.platform.silence import silent_job
 from lawtags_client.platform.v1_removal import V1Removal
@@ -46,6 +47,7 @@ from lawtags_client.types.customizer import (
     CustomizationJobRequest,
     CustomizationTarget,
     Hyperparameters,
+    TrainingOption,
 )
 from lawtags_client.types.evaluator import EvaluationConfigRequest, EvaluationTargetRequest
 
@@ -86,6 +88,11 @@ class V1Platform:
             prompt_template=found.prompt_template,
             chat=found.chat_prompt_template is not None,
             num_parameters=target.num_parameters if target else None,
+            precision=found.training_precision or (target.precision if target else None),
+            layouts={
+                (option.training_type, option.finetuning_type): _layout(option)
+                for option in found.training_options
+            },
         )
 
     async def _target(self, config: CustomizationConfig) -> CustomizationTarget | None:
@@ -255,6 +262,15 @@ class V1Platform:
     async def remove(self, item: PlatformItem) -> Sequence[RemovedItem]:
         """Remove what a run has made; training jobs are cancelled, since the API cannot delete them."""
         return await V1Removal(self._nemo).remove(item)
+
+def _layout(option: TrainingOption) -> TrainingLayout:
+    return TrainingLayout(
+        gpus=1 if option.num_gpus is None else option.num_gpus,
+        nodes=option.num_nodes or 1,
+        micro_batch_size=option.micro_batch_size or 1,
+        tensor_parallel=option.tensor_parallel_size or 1,
+        pipeline_parallel=option.pipeline_parallel_size or 1,
+    )
 
 
 def service_addresses(settings: Settings) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from lawtags_client.platform.protocol import JobUpdate
@@ -14,6 +15,9 @@ from lawtags_client.services.customizer.events import (
     WarningIssued,
 )
 from lawtags_client.types.customizer import CustomizationJob, Hyperparameters
+
+_PEAK = "PeakMemory"
+_BYTES = re.compile(r"\((\d{1,15}) bytes\)")
 
 
 class UpdateReader:
@@ -47,7 +51,16 @@ class UpdateReader:
             times=tuple(_times(events)),
             total_steps=progress.total_steps if progress else None,
             validate_every=_validate_every(self._hyperparameters, progress),
+            peak_memory=next(filter(None, map(_peak_memory, events)), None),
         )
+
+
+def _peak_memory(event: JobEvent) -> int | None:
+    """What the embedded stack logs at the end of a training; the platform itself logs nothing like it."""
+    if not isinstance(event, LogWritten) or event.message != _PEAK:
+        return None
+    found = _BYTES.search(event.detail or "")
+    return int(found[1]) if found else None
 
 
 def _is_noted(event: JobEvent) -> bool:

@@ -64,6 +64,7 @@ async def follow_job(
     async with closing(signs):
         async for sign in signs:
             series.add(sign.points)
+            series.peak_memory = sign.peak_memory or series.peak_memory
             events.add(sign.points)
             found = monitor.update(sign)
             state = monitor.state()

@@ -9,6 +9,9 @@ from typing import Self
 from lawtags_client.json_value import JsonObject
 from lawtags_client.runs.documents import validated
 from lawtags_client.runs.metrics import IncompleteSystem, JudgedGate, ValidationRows
+from lawtags_client.runs.planning.findings import Finding
+from lawtags_client.runs.planning.memory import MemoryEstimate
+from lawtags_client.runs.planning.timing import TimeEstimate, Workload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +91,10 @@ class JobPlan:
         rows_seen: training rows, each as often as it is seen.
         hyperparameters: as the job is sent them.
         output_model: name of the result.
+        findings: what should be known before; none in plans of older releases.
+        work: of the job, in tokens and passes.
+        memory: estimated, where the shape of the model is known.
+        time: estimated, where there is something to go by.
     """
 
     config: str
@@ -100,6 +107,10 @@ class JobPlan:
     rows_seen: int | None = None
     hyperparameters: JsonObject
     output_model: str
+    findings: tuple[Finding, ...] = ()
+    work: Workload | None = None
+    memory: MemoryEstimate | None = None
+    time: TimeEstimate | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

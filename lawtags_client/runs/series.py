@@ -50,18 +50,25 @@ class TrainingRecord:
         output_model: the model it made.
         metrics: the points of each metric, by step.
         stopped: the job before it that was stopped because the model overfit, if there was one.
+        peak_memory: most memory of the training process in bytes; None where the platform does not tell.
     """
 
     job: str
     output_model: str
     metrics: dict[str, tuple[SeriesPoint, ...]]
     stopped: StoppedTraining | None = None
+    peak_memory: int | None = None
 
 
 class Series:
-    """Points by metric and step; a repeated point counts once."""
+    """Points by metric and step; a repeated point counts once.
+
+    Attributes:
+        peak_memory: most memory of the training process in bytes, once the platform has told.
+    """
 
     def __init__(self) -> None:
+        self.peak_memory: int | None = None
         self._points: dict[str, dict[int, float]] = {}
 
     def add(self, points: Iterable[tuple[str, int, float]]) -> None:

@@ -30,7 +30,9 @@ def test_a_plan_shows_the_job_and_leaves_the_platform_alone(
     told = json.loads(planned.stdout)
     assert told["hyperparameters"]["seed"] == 7
     assert told["steps"] == 6
-    assert told == json.loads((tmp_path / "runs" / "plans" / "tiny" / "plan.json").read_text())
+    kept = json.loads((tmp_path / "runs" / "plans" / "tiny" / "plan.json").read_text())
+    assert {name: told[name] for name in kept} == kept
+    assert [token["loss"] for token in told["row"]["tokens"] or [{"loss": True}]][-1]
     assert not (tmp_path / "runs" / "tiny").exists()
     assert jobs_of(stack, "tests/planned") == []
     listed = httpx.get(f"{stack.platform_url}/v1/datasets", params={"filter[namespace]": "planned"}).json()

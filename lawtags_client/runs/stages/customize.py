@@ -130,7 +130,11 @@ class _Training:
     ) -> CustomizeOutput:
         folder = self._context.folder
         training = TrainingRecord(
-            job=job.id, output_model=job.output_model, metrics=followed.series.points(), stopped=stopped
+            job=job.id,
+            output_model=job.output_model,
+            metrics=followed.series.points(),
+            stopped=stopped,
+            peak_memory=followed.series.peak_memory,
         )
         written = [folder / "customization.json", folder / "hparams.yaml"]
         atomic_write_json(written[0], asdict(training))

@@ -2,67 +2,171 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.files import atomic_write_json
 from lawtags_client.platform import TrainingConfig
 from lawtags_client.runs.hyperparameters import job_hyperparameters, plan_steps
+from lawtags_client.runs.job_estimates import EstimateInputs, with_estimates
+from lawtags_client.runs.naming import PLANS
 from lawtags_client.runs.outputs import CurateOutput, JobPlan, PlanOutput, TokenCounts
+from lawtags_client.runs.planning.dialects import dialect_findings
+from lawtags_client.runs.planning.findings import Finding, data_findings, training_findings
+from lawtags_client.runs.planning.memory import RowLengths
+from lawtags_client.runs.planning.rates import GpuRate
+from lawtags_client.runs.planning.timing import workload
 from lawtags_client.runs.recipe import Recipe
 from lawtags_client.runs.rows import read_rows
 from lawtags_client.runs.stage import RunContext, file_digests
-from lawtags_client.runs.tokens import token_counter
+from lawtags_client.runs.tokens import TokenCounter, token_counter
+
+
+@dataclass(frozen=True, slots=True)
+class PlanWish:
+    """What ``lawtags plan`` asks for beyond what a run needs.
+
+    Args:
+        rate: the kind of GPU and its price.
+        occasion: another one makes the plan again, as calibrations and earlier runs may have changed.
+    """
+
+    rate: GpuRate | None
+    occasion: str
 
 
 class Plan:
-    """Counts tokens and steps and checks the recipe against the platform; writes ``plan.json``."""
+    """Counts tokens and steps and checks the recipe against the platform; writes ``plan.json``.
+
+    Args:
+        wish: of ``lawtags plan``; None in a run.
+    """
 
     name = "plan"
-    version = 1
+    version = 2
     leaves = PlanOutput
+
+    def __init__(self, wish: PlanWish | None = None) -> None:
+        self._wish = wish
 
     def inputs(self, context: RunContext) -> Mapping[str, object]:
         return {
             "curation": context.left(CurateOutput).digest,
             "model": context.recipe.model.model_dump(),
             "training": context.recipe.training.model_dump(),
+            **({"occasion": self._wish.occasion} if self._wish else {}),
         }
 
     async def run(self, context: RunContext) -> PlanOutput:
         recipe = context.recipe
         context.progress.update(0, None, f"reading the config {recipe.model.config}")
         config = await context.platform.config(recipe.model.config)
-        counter = token_counter(recipe.model.tokenizer)
-        lengths = [
-            counter.count(_text(row)) for row in read_rows(context.curated / "training" / "training.jsonl")
-        ]
         rows = context.left(CurateOutput).rows
-        _check(recipe, config, rows)
+        refused = _refused(recipe, config, rows)
+        if refused is not None and self._wish is None:
+            raise refused
         if config.chat and not _wants_messages(recipe):
             context.progress.note(f"{config.name} has a chat template, which only rows of messages use")
-        steps = plan_steps(recipe.training, len(lengths), sum(lengths))
+        plan = await asyncio.to_thread(self._planned, context, config, rows)
+        if refused is not None:
+            found = Finding(
+                topic="platform", level="error", message=f"{refused.message}.", remedy=refused.hint
+            )
+            plan = replace(plan, findings=(found, *plan.findings))
+        for finding in plan.findings:
+            # The command prints all of them; a run, those that probably have to be changed.
+            if self._wish is None and finding.level == "warning" and finding.topic != "data":
+                context.progress.note(str(finding))
+        path = context.folder / "plan.json"
+        atomic_write_json(path, asdict(plan))
+        tokens = plan.tokens
+        return PlanOutput(
+            files=file_digests(context.folder, [path]),
+            summary={
+                "steps": plan.steps,
+                "training tokens": tokens.training_total,
+                "longest row": tokens.longest,
+            },
+            plan=plan,
+        )
+
+    def _planned(self, context: RunContext, config: TrainingConfig, rows: Mapping[str, int]) -> JobPlan:
+        recipe, counter = context.recipe, token_counter(context.recipe.model.tokenizer)
+        lengths = _lengths(context.curated, "training", counter)
+        steps = plan_steps(recipe.training, len(lengths.rows), sum(lengths.rows))
         plan = JobPlan(
             config=config.name,
             base_model=config.base_model,
             num_parameters=config.num_parameters,
             max_seq_length=config.max_seq_length,
-            rows=rows,
-            tokens=_token_counts(lengths, config.max_seq_length, exact=counter.exact),
+            rows=dict(rows),
+            tokens=_token_counts(lengths.rows, config.max_seq_length, exact=counter.exact),
             steps=steps,
-            rows_seen=min(steps * recipe.training.batch_size, recipe.training.epochs * len(lengths)),
+            rows_seen=min(steps * recipe.training.batch_size, recipe.training.epochs * len(lengths.rows)),
             hyperparameters=job_hyperparameters(recipe.training, steps),
             output_model=recipe.model.output,
+            findings=(
+                *data_findings(context.curated),
+                *training_findings(recipe.training, rows, steps, tokens_per_epoch=sum(lengths.rows)),
+                *dialect_findings(recipe.training, config),
+                *_cut_rows(lengths.rows, config),
+            ),
         )
-        path = context.folder / "plan.json"
-        atomic_write_json(path, asdict(plan))
-        return PlanOutput(
-            files=file_digests(context.folder, [path]),
-            summary={"steps": steps, "training tokens": sum(lengths), "longest row": max(lengths)},
-            plan=plan,
+        most = config.max_seq_length
+        longest = min(max(lengths.rows), most or max(lengths.rows))
+        mean = sum(lengths.rows) / len(lengths.rows)
+        validation = _lengths(context.curated, "validation", counter).rows
+        return with_estimates(
+            plan,
+            EstimateInputs(
+                recipe,
+                config,
+                workload(recipe.training, steps, lengths.rows, validation, most),
+                RowLengths(longest, max(lengths.answers), mean),
+                _runs_of(context.folder),
+                self._wish.rate if self._wish else None,
+            ),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Lengths:
+    rows: list[int]
+    answers: list[int]
+
+
+def _lengths(curated: Path, part: str, counter: TokenCounter) -> _Lengths:
+    found = _Lengths([], [])
+    for row in read_rows(curated / part / f"{part}.jsonl"):
+        found.rows.append(counter.count(_text(row)))
+        found.answers.append(counter.count(str(row.get("completion", ""))))
+    return found
+
+
+def _runs_of(folder: Path) -> Path:
+    """The folder of runs that the folder of a run, or of a plan, is in."""
+    return folder.parent.parent if folder.parent.name == PLANS else folder.parent
+
+
+def _cut_rows(lengths: Sequence[int], config: TrainingConfig) -> list[Finding]:
+    most = config.max_seq_length
+    over = sum(length > most for length in lengths) if most else 0
+    if not over:
+        return []
+    told = f"{over:,} of {len(lengths):,} rows are longer than the {most:,} tokens that {config.name} takes."
+    return [
+        Finding(
+            topic="prompts",
+            level="warning",
+            place="curation.style.max_tokens",
+            message=told,
+            remedy="Lower it, so that bodies are cut and not answers.",
+        )
+    ]
 
 
 def _token_counts(lengths: Sequence[int], most: int | None, *, exact: bool) -> TokenCounts:
@@ -77,6 +181,17 @@ def _token_counts(lengths: Sequence[int], most: int | None, *, exact: bool) -> T
 
 def _wants_messages(recipe: Recipe) -> bool:
     return bool(recipe.curation.get("format") == "messages")
+
+
+def _refused(recipe: Recipe, config: TrainingConfig, rows: Mapping[str, int]) -> ConfigurationError | None:
+    """What the platform would refuse, if anything; a part without rows cannot even be planned."""
+    try:
+        _check(recipe, config, rows)
+    except ConfigurationError as problem:
+        if min(rows.get(part, 0) for part in ("training", "validation")) < 1:
+            raise
+        return problem
+    return None
 
 
 def _check(recipe: Recipe, config: TrainingConfig, rows: Mapping[str, int]) -> None:

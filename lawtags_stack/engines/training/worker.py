@@ -160,8 +160,21 @@ def run_job(
         loop.restore_best()
     model.save(temporary)
     temporary.rename(folder / RESULT_FOLDER)
+    peak = peak_memory(on_cpu=compute.on_cpu)
+    report({"event": "phase", "name": "PeakMemory", "detail": f"{peak // 1_000_000} MB ({peak} bytes)"})
     report({"event": "done", "steps": cursor.step, "epochs": cursor.epoch, "seconds": round(seconds, 3)})
     return True
+
+
+def peak_memory(*, on_cpu: bool) -> int:
+    """The most memory that this process had so far, in bytes: of the GPU, if it trains on one."""
+    import torch
+
+    if not on_cpu and torch.cuda.is_available():
+        return torch.cuda.max_memory_reserved()
+    # Linux counts in KiB, macOS in bytes.
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
 
 
 def _encoder(job: TrainingJob) -> RowEncoder:

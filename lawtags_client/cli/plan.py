@@ -1,0 +1,153 @@
+"""``lawtags plan``: what a run will be, before anything is paid for."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lawtags_client.cli.command import command
+from lawtags_client.cli.options import DEFAULT_RUNS, Data, Name, Recipe, Runs, Scheduler, Set, Test
+from lawtags_client.cli.run import loaded_recipe
+from lawtags_client.cli.session import Session
+from lawtags_client.errors import ConfigurationError
+from lawtags_client.extras import require
+
+if TYPE_CHECKING:
+    from lawtags_client.platform import Platform
+    from lawtags_client.runs.planning.rates import GpuRate
+    from lawtags_client.runs.run import RunResult
+    from lawtags_client.runs.run_request import RunRequest
+
+
+@command
+def plan(
+    session: Session,
+    recipe: Recipe,
+    data: Data = None,
+    test: Test = None,
+    name: Name = None,
+    runs: Runs = DEFAULT_RUNS,
+    scheduler: Scheduler = None,
+    settings: Set = None,
+    offline: Annotated[
+        bool,
+        typer.Option("--offline", help="Plan without a platform; the recipe says the config."),
+    ] = False,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Measure in a few seconds how fast this machine trains.")
+    ] = False,
+    rates: Annotated[
+        Path | None, typer.Option("--rates", help="TOML file with the price of GPUs per hour.")
+    ] = None,
+    gpu: Annotated[
+        str | None, typer.Option("--gpu", help="Kind of GPU, e.g. A100-80GB; the rate table's by default.")
+    ] = None,
+) -> None:
+    """Show what a run will be: faults of the data, job, memory, time and price. Sends and changes nothing.
+
+    A plan has its own folder, plans/NAME in the folder of runs, and changes no run. It ends with exit code 2
+    if the platform would refuse the job.
+
+    Examples: lawtags plan smollm2-demo --data questions.jsonl --offline --calibrate
+
+    lawtags plan gemma-2-2b --data questions.jsonl --profile cluster --rates rates.toml
+    """
+    require(("curate",), "a plan")
+    from lawtags_client.curation.read.sources import find_sources
+    from lawtags_client.runs.outputs import PlanOutput
+    from lawtags_client.runs.plan_view import PlanView
+    from lawtags_client.runs.planning.rates import find_rate
+    from lawtags_client.runs.run_request import RunRequest
+
+    loaded = loaded_recipe(recipe, settings)
+    request = RunRequest.of(loaded, data=data, test=test, name=name, runs=runs, scheduler=scheduler)
+    find_sources(request.data, request.test)
+    rate = find_rate(rates, gpu) if rates is not None or gpu is not None else None
+    if calibrate:
+        _execute(session, request, offline=offline, until="curate")
+        _calibrate(session, request)
+    result = _execute(session, request, offline=offline, rate=rate)
+    planned = result.left(PlanOutput).plan
+    view = PlanView.of(result.folder, planned, loaded)
+    if session.json:
+        session.emit({**asdict(planned), **view.as_json()})
+    else:
+        for title, lines in view.sections():
+            session.say(f"{title}\n" + "\n".join(f"  {line}" for line in lines))
+    if any(finding.level == "error" for finding in planned.findings):
+        raise typer.Exit(ConfigurationError.exit_code)
+
+
+def _execute(
+    session: Session, request: RunRequest, *, offline: bool, rate: GpuRate | None = None, until: str = "plan"
+) -> RunResult:
+    import secrets
+
+    from lawtags_client.runs.pipeline import stages
+    from lawtags_client.runs.run import execute
+    from lawtags_client.runs.stages.plan import PlanWish
+
+    # What is known of earlier runs and of this machine may have changed, so a plan is always made again.
+    wish = PlanWish(rate, secrets.token_hex(8))
+
+    async def work() -> RunResult:
+        async with _platform(session, request, offline=offline) as platform:
+            with session.progress() as progress:
+                return await execute(
+                    folder=request.plan,
+                    profile=session.profile,
+                    recipe=request.recipe,
+                    data=request.data,
+                    test=request.test,
+                    platform=platform,
+                    progress=progress,
+                    steps=stages(request.recipe, wish),
+                    scheduler=request.scheduler,
+                    until=until,
+                )
+
+    return session.run(work())
+
+
+@contextlib.asynccontextmanager
+async def _platform(session: Session, request: RunRequest, *, offline: bool) -> AsyncIterator[Platform]:
+    if offline:
+        from lawtags_client.platform.offline import OfflinePlatform
+        from lawtags_client.runs.planning.assumed import assumed_config
+
+        yield OfflinePlatform(assumed_config(request.recipe))
+        return
+    from lawtags_client.platform.choice import run_platform
+
+    async with session.client() as nemo, run_platform(nemo) as platform:
+        yield platform
+
+
+def _calibrate(session: Session, request: RunRequest) -> None:
+    require(("local",), "a calibration")
+    from lawtags_client.runs.planning.calibrating import calibration_wish
+    from lawtags_client.runs.planning.speeds import keep_speed
+    from lawtags_client.runs.planning.timing import TrainingSpeed
+    from lawtags_stack.engines.training.calibration import calibrate
+    from lawtags_stack.engines.training.job import LoraSettings, TrainingJob
+
+    wish = calibration_wish(request.recipe, request.plan / "curated")
+    training = request.recipe.training
+    session.report("Calibrating this machine")
+    found = calibrate(
+        TrainingJob(
+            model=str(wish.model),
+            model_name=wish.base_model,
+            training=(),
+            method=training.method,
+            lora=LoraSettings(rank=training.adapter_dim, target_modules=training.target_modules),
+            max_seq_length=wish.max_seq_length,
+        ),
+        wish.rows,
+    )
+    keep_speed(wish.base_model, training.method, TrainingSpeed(**asdict(found)))

@@ -1,0 +1,123 @@
+"""Estimates and facts of earlier runs, side by side; the facts correct the next estimate."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lawtags_client.errors import LawtagsError
+from lawtags_client.runs.documents import read_document
+from lawtags_client.runs.language_model import training_cost
+from lawtags_client.runs.ledger import Ledger
+from lawtags_client.runs.outputs import JobPlan
+from lawtags_client.runs.planning.memory import MemoryEstimate
+from lawtags_client.runs.planning.rates import GpuRate
+from lawtags_client.runs.planning.timing import TimeEstimate, priced
+from lawtags_client.runs.series import TrainingRecord
+
+_NEWEST = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastTraining:
+    """A finished training: what was estimated, and what came of it.
+
+    Args:
+        run: the name of its folder.
+        finished_at: when it ended, as text that sorts by time.
+        seconds: it took; None if it was watched in several attempts.
+        memory: most memory of its process in bytes; None where the platform does not tell.
+        planned: its plan.
+    """
+
+    run: str
+    finished_at: str
+    seconds: float | None
+    memory: int | None
+    planned: JobPlan
+
+
+def past_trainings(runs: Path, config: str, method: str) -> list[PastTraining]:
+    """The newest finished trainings with a config and a method, the newest first.
+
+    Args:
+        runs: the folder of runs.
+        config: of the plan.
+        method: ``finetuning_type``.
+    """
+    found = (
+        [past for ledger in sorted(runs.glob("*/ledger.sqlite")) if (past := _past(ledger)) is not None]
+        if runs.is_dir()
+        else []
+    )
+    alike = [
+        past
+        for past in found
+        if past.planned.config == config and past.planned.hyperparameters.get("finetuning_type") == method
+    ]
+    return sorted(alike, key=lambda past: past.finished_at, reverse=True)[:_NEWEST]
+
+
+def corrected_time(
+    estimate: TimeEstimate, past: Sequence[PastTraining], rate: GpuRate | None
+) -> TimeEstimate:
+    """An estimate, scaled by how much earlier ones were wrong.
+
+    Args:
+        estimate: uncorrected.
+        past: earlier trainings.
+        rate: what the GPUs cost.
+    """
+    ratios = [
+        each.seconds / each.planned.time.uncorrected
+        for each in past
+        if each.seconds and each.planned.time is not None and each.planned.time.uncorrected > 0
+    ]
+    if not ratios:
+        return estimate
+    better = replace(
+        estimate, seconds=estimate.uncorrected * statistics.median(ratios), corrected_by=len(ratios)
+    )
+    return better if rate is None else priced(better, rate)
+
+
+def corrected_memory(estimate: MemoryEstimate, past: Sequence[PastTraining]) -> MemoryEstimate:
+    """An estimate, with what earlier ones missed: the libraries of a process do not grow with a model."""
+    missed = [
+        each.memory - each.planned.memory.uncorrected
+        for each in past
+        if each.memory is not None and each.planned.memory is not None
+    ]
+    if not missed:
+        return estimate
+    return replace(estimate, correction=round(statistics.median(missed)), corrected_by=len(missed))
+
+
+def _past(ledger: Path) -> PastTraining | None:
+    def read() -> PastTraining | None:
+        kept = Ledger(ledger)
+        done = kept.finished("customize")
+        if done is None:
+            return None
+        planned = read_document(JobPlan, ledger.parent, "plan.json")
+        trained = read_document(TrainingRecord, ledger.parent, "customization.json")
+        seconds = training_cost(kept, planned).seconds
+        return PastTraining(
+            run=ledger.parent.name,
+            finished_at=done.finished_at or "",
+            seconds=seconds,
+            memory=trained.peak_memory,
+            planned=planned,
+        )
+
+    return _readable(read)
+
+
+def _readable(read: Callable[[], PastTraining | None]) -> PastTraining | None:
+    try:
+        return read()
+    except (LawtagsError, OSError):
+        # A run that is damaged, or of another release, says nothing about the next one.
+        return None

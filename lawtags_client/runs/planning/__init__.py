@@ -1,0 +1,1 @@
+"""What a run will be: faults of its data, requests, memory, time and price, before anything is paid for."""
