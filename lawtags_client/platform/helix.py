@@ -86,7 +86,7 @@ class HelixPlatform:
             methods=METHODS,
             num_parameters=size if isinstance(size, int) else None,
             precision="bf16",
-            layouts=dict.fromkeys(_METHODS, TrainingLayout()),
+            layouts=dict.fromkeys(METHODS, TrainingLayout()),
             dialect="helix",
         )
 

@@ -263,6 +263,7 @@ class V1Platform:
         """Remove what a run has made; training jobs are cancelled, since the API cannot delete them."""
         return await V1Removal(self._nemo).remove(item)
 
+
 def _layout(option: TrainingOption) -> TrainingLayout:
     return TrainingLayout(
         gpus=1 if option.num_gpus is None else option.num_gpus,
