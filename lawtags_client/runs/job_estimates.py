@@ -14,7 +14,7 @@ from lawtags_client.runs.past_trainings import (
     corrected_time,
     past_trainings,
 )
-from lawtags_client.runs.planning.findings import Finding
+from lawtags_client.runs.planning.findings import PlanFinding
 from lawtags_client.runs.planning.memory import CPU_PROCESS, MemoryEstimate, RowLengths, estimate_memory
 from lawtags_client.runs.planning.rates import GpuRate, find_rate
 from lawtags_client.runs.planning.shapes import ModelShape, find_shape
@@ -66,18 +66,18 @@ def with_estimates(plan: JobPlan, inputs: EstimateInputs) -> JobPlan:
     if memory is None:
         told = f"The shape of {inputs.config.base_model} is not known, so its memory is not estimated."
         remedy = "Set model.tokenizer to the folder of the model, with its config.json."
-        findings.append(Finding(topic="training", level="note", message=told, remedy=remedy))
+        findings.append(PlanFinding(topic="training", level="note", message=told, remedy=remedy))
     elif rate is not None and memory.total > rate.memory_gb * 1e9:
         told = f"{memory.total / 1e9:.0f} GB are more than a {rate.name} has ({rate.memory_gb:g} GB)."
         remedy = "Lower max_seq_length or the micro batch of the config, or train an adapter."
-        findings.append(Finding(topic="training", level="warning", message=told, remedy=remedy))
+        findings.append(PlanFinding(topic="training", level="warning", message=told, remedy=remedy))
     time = _gpu_time(inputs, rate) if rate is not None else _local_time(inputs)
     if time is not None:
         time = corrected_time(time, past, rate)
     else:
         told = "The time is not estimated: there is nothing to go by."
         findings.append(
-            Finding(topic="training", level="note", message=told, remedy=None if on_gpu else _CALIBRATE)
+            PlanFinding(topic="training", level="note", message=told, remedy=None if on_gpu else _CALIBRATE)
         )
     return replace(plan, work=inputs.work, memory=memory, time=time, findings=tuple(findings))
 

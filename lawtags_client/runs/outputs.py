@@ -9,7 +9,7 @@ from typing import Self
 from lawtags_client.json_value import JsonObject
 from lawtags_client.runs.documents import validated
 from lawtags_client.runs.metrics import IncompleteSystem, JudgedGate, ValidationRows
-from lawtags_client.runs.planning.findings import Finding
+from lawtags_client.runs.planning.findings import PlanFinding
 from lawtags_client.runs.planning.memory import MemoryEstimate
 from lawtags_client.runs.planning.timing import TimeEstimate, Workload
 
@@ -107,7 +107,7 @@ class JobPlan:
     rows_seen: int | None = None
     hyperparameters: JsonObject
     output_model: str
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[PlanFinding, ...] = ()
     work: Workload | None = None
     memory: MemoryEstimate | None = None
     time: TimeEstimate | None = None

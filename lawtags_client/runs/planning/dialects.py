@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from lawtags_client.platform import TrainingConfig, TrainingLayout
 from lawtags_client.platform.helix_jobs import TRAINED_TOKENS, helix_names
 from lawtags_client.runs.hyperparameters import V1_NAMES
-from lawtags_client.runs.planning.findings import Finding, Level
+from lawtags_client.runs.planning.findings import Level, PlanFinding
 from lawtags_client.runs.recipe import TrainingSection
 
 _CLIP = "NeMo Microservices has no field for it. The embedded stack clips gradients at a norm of 1.0."
 _HELIX_CLIP = "NeMo Helix has no field for it in supervised training."
 
 
-def dialect_findings(training: TrainingSection, config: TrainingConfig) -> list[Finding]:
+def dialect_findings(training: TrainingSection, config: TrainingConfig) -> list[PlanFinding]:
     """What of a training section does not reach the platform, or means something else there.
 
     Args:
@@ -23,7 +23,7 @@ def dialect_findings(training: TrainingSection, config: TrainingConfig) -> list[
     """
     found = _v1(training, config) if config.dialect == "v1" else _helix(training)
     return [
-        Finding(topic="platform", level=level, place=f"training.{key}", message=message)
+        PlanFinding(topic="platform", level=level, place=f"training.{key}", message=message)
         for level, key, message in found
     ]
 

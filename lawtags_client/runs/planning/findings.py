@@ -21,7 +21,7 @@ _NAMED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class PlanFinding:
     """Something that should be known before a job is paid for.
 
     Args:
@@ -68,7 +68,7 @@ class _Curation:
     bad_rows: dict[str, int]
 
 
-def data_findings(curated: Path) -> list[Finding]:
+def data_findings(curated: Path) -> list[PlanFinding]:
     """What is wrong with the data of a curated folder.
 
     Args:
@@ -85,7 +85,7 @@ def data_findings(curated: Path) -> list[Finding]:
 
 def training_findings(
     training: TrainingSection, rows: Mapping[str, int], steps: int, *, tokens_per_epoch: int
-) -> list[Finding]:
+) -> list[PlanFinding]:
     """Options of a training that will not do what they seem to.
 
     Args:
@@ -95,7 +95,7 @@ def training_findings(
         tokens_per_epoch: of all training rows.
     """
     return [
-        Finding(topic="training", level=level, place=f"training.{key}", message=message, remedy=remedy)
+        PlanFinding(topic="training", level=level, place=f"training.{key}", message=message, remedy=remedy)
         for level, key, message, remedy in _of_training(training, rows, steps, tokens_per_epoch)
     ]
 
@@ -141,7 +141,7 @@ def _of_training(
         yield "note", "token_budget", told, None
 
 
-def _faults(path: Path) -> Iterator[Finding]:
+def _faults(path: Path) -> Iterator[PlanFinding]:
     """Rows that could not be read, by line, and how many the filters dropped."""
     dropped: Counter[str] = Counter()
     unread = 0
@@ -152,7 +152,7 @@ def _faults(path: Path) -> Iterator[Finding]:
         unread += 1
         if unread <= _SHOWN_FAULTS:
             field = f'"{row["field"]}" ' if row.get("field") else ""
-            yield Finding(
+            yield PlanFinding(
                 topic="data",
                 level="warning",
                 place=f"{row.get('file')}:{row.get('line')}",
@@ -160,44 +160,48 @@ def _faults(path: Path) -> Iterator[Finding]:
             )
     if unread > _SHOWN_FAULTS:
         more = unread - _SHOWN_FAULTS
-        yield Finding(topic="data", level="warning", message=f"{more} more rows cannot be read.", remedy=_ALL)
+        yield PlanFinding(
+            topic="data", level="warning", message=f"{more} more rows cannot be read.", remedy=_ALL
+        )
     for step, rows in dropped.most_common():
-        yield Finding(topic="data", level="note", message=f"{step} drops {rows:,} rows.", remedy=_ALL)
+        yield PlanFinding(topic="data", level="note", message=f"{step} drops {rows:,} rows.", remedy=_ALL)
 
 
 _ALL = "curated/rejected.jsonl names each of them."
 
 
-def _leakage(found: Mapping[str, int]) -> Iterator[Finding]:
+def _leakage(found: Mapping[str, int]) -> Iterator[PlanFinding]:
     if leaked := found.get("leakage", 0):
         told = f"{leaked} rows that are held out have duplicates among the training rows."
-        yield Finding(topic="leakage", level="warning", message=told, remedy="Set curation.duplicates.near.")
+        yield PlanFinding(
+            topic="leakage", level="warning", message=told, remedy="Set curation.duplicates.near."
+        )
     if kept := found.get("would_have_leaked", 0):
         told = f"{kept} rows would have leaked between the parts; their duplicates are kept together."
-        yield Finding(topic="leakage", level="note", message=told)
+        yield PlanFinding(topic="leakage", level="note", message=told)
 
 
-def _cut(prompts: _Prompts) -> Iterator[Finding]:
+def _cut(prompts: _Prompts) -> Iterator[PlanFinding]:
     if prompts.cut:
         told = f"{prompts.cut:,} of {prompts.rows:,} prompts are cut to {prompts.max_tokens} tokens."
         level: Level = "warning" if prompts.cut > 0.1 * prompts.rows else "note"
-        yield Finding(
+        yield PlanFinding(
             topic="prompts", level=level, place="curation.style.max_tokens", message=told, remedy="Raise it."
         )
     if prompts.over_limit:
         told = (
             f"{prompts.over_limit:,} prompts are longer than {prompts.max_tokens} tokens even without body."
         )
-        yield Finding(topic="prompts", level="warning", place="curation.style.max_tokens", message=told)
+        yield PlanFinding(topic="prompts", level="warning", place="curation.style.max_tokens", message=told)
 
 
-def _tags(parts: Mapping[str, Mapping[str, int]]) -> Iterator[Finding]:
+def _tags(parts: Mapping[str, Mapping[str, int]]) -> Iterator[PlanFinding]:
     rare = [tag for tag, rows in parts.items() if 0 < rows.get("training", 0) < _RARE]
     unseen = [tag for tag, rows in parts.items() if not rows.get("training", 0)]
     if rare:
         told = f"{len(rare)} of {len(parts)} tags have fewer than {_RARE} training rows: {_some(rare)}."
         level: Level = "warning" if len(rare) > len(parts) / 2 else "note"
-        yield Finding(
+        yield PlanFinding(
             topic="tags",
             level=level,
             place="curation.tags.min_count",
@@ -206,7 +210,7 @@ def _tags(parts: Mapping[str, Mapping[str, int]]) -> Iterator[Finding]:
         )
     if unseen:
         told = f"{len(unseen)} tags are held out and have no training row: {_some(unseen)}."
-        yield Finding(topic="tags", level="note", message=told, remedy="No model can learn them.")
+        yield PlanFinding(topic="tags", level="note", message=told, remedy="No model can learn them.")
 
 
 def _some(names: Sequence[str]) -> str:

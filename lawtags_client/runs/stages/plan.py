@@ -16,7 +16,7 @@ from lawtags_client.runs.job_estimates import EstimateInputs, with_estimates
 from lawtags_client.runs.naming import PLANS
 from lawtags_client.runs.outputs import CurateOutput, JobPlan, PlanOutput, TokenCounts
 from lawtags_client.runs.planning.dialects import dialect_findings
-from lawtags_client.runs.planning.findings import Finding, data_findings, training_findings
+from lawtags_client.runs.planning.findings import PlanFinding, data_findings, training_findings
 from lawtags_client.runs.planning.memory import RowLengths
 from lawtags_client.runs.planning.rates import GpuRate
 from lawtags_client.runs.planning.timing import workload
@@ -73,7 +73,7 @@ class Plan:
             context.progress.note(f"{config.name} has a chat template, which only rows of messages use")
         plan = await asyncio.to_thread(self._planned, context, config, rows)
         if refused is not None:
-            found = Finding(
+            found = PlanFinding(
                 topic="platform", level="error", message=f"{refused.message}.", remedy=refused.hint
             )
             plan = replace(plan, findings=(found, *plan.findings))
@@ -152,14 +152,14 @@ def _runs_of(folder: Path) -> Path:
     return folder.parent.parent if folder.parent.name == PLANS else folder.parent
 
 
-def _cut_rows(lengths: Sequence[int], config: TrainingConfig) -> list[Finding]:
+def _cut_rows(lengths: Sequence[int], config: TrainingConfig) -> list[PlanFinding]:
     most = config.max_seq_length
     over = sum(length > most for length in lengths) if most else 0
     if not over:
         return []
     told = f"{over:,} of {len(lengths):,} rows are longer than the {most:,} tokens that {config.name} takes."
     return [
-        Finding(
+        PlanFinding(
             topic="prompts",
             level="warning",
             place="curation.style.max_tokens",

@@ -37,7 +37,7 @@ _AROUND = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Calibration:
+class SpeedCalibration:
     """What was measured; times in seconds, memory in bytes.
 
     Args:
@@ -61,7 +61,7 @@ class Calibration:
     process: int
 
 
-def calibrate(job: TrainingJob, rows: Sequence[JsonObject]) -> Calibration:
+def calibrate(job: TrainingJob, rows: Sequence[JsonObject]) -> SpeedCalibration:
     """Calibrate this machine for a job.
 
     Args:
@@ -93,10 +93,10 @@ def calibrate(job: TrainingJob, rows: Sequence[JsonObject]) -> Calibration:
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no output"])[-1]
         raise LawtagsError(f"the calibration failed: {last}", hint="Check the base model and its folder.")
-    return Calibration(**json.loads(done.stdout.splitlines()[-1]))
+    return SpeedCalibration(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def measure(folder: Path) -> Calibration:
+def measure(folder: Path) -> SpeedCalibration:
     """Measure in this process.
 
     Args:
@@ -131,7 +131,7 @@ def measure(folder: Path) -> Calibration:
     saved = time.perf_counter() - begin
     per_pass, per_token = _line(small, large, *training)
     scoring_pass, scoring_token = _line(small, large, *scoring)
-    return Calibration(
+    return SpeedCalibration(
         startup=_AROUND + loaded + saved,
         per_step=per_step,
         per_pass=per_pass,

@@ -9,7 +9,7 @@ import pytest
 
 from lawtags_client.platform import TrainingConfig, TrainingLayout
 from lawtags_client.runs.planning.dialects import dialect_findings
-from lawtags_client.runs.planning.findings import Finding, data_findings, training_findings
+from lawtags_client.runs.planning.findings import PlanFinding, data_findings, training_findings
 from lawtags_client.runs.recipe import TrainingSection, load_recipe
 
 ROWS = {"training": 100, "validation": 20, "testing": 20}
@@ -19,7 +19,7 @@ def training(**options: object) -> TrainingSection:
     return TrainingSection.model_validate(options)
 
 
-def said(found: list[Finding]) -> dict[str, tuple[str, str]]:
+def said(found: list[PlanFinding]) -> dict[str, tuple[str, str]]:
     return {str(each.place).rpartition(".")[2]: (each.level, str(each)) for each in found}
 
 
