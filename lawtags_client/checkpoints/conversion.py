@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lawtags_client.checkpoints.adapter_writing import write_nemo_adapter, write_peft
+from lawtags_client.checkpoints.adapters import read_adapter
 from lawtags_client.checkpoints.detection import NAMES, Checkpoint, Kind, open_checkpoint
 from lawtags_client.checkpoints.models import read_model, write_hugging_face, write_nemo_1, write_nemo_2
 from lawtags_client.checkpoints.output import Output, new_archive, new_folder, refuse_existing
@@ -63,6 +65,8 @@ def convert(
     refuse_existing(target)
     opened = open_checkpoint(source)
     _check_kinds(opened, kind)
+    if opened.is_adapter:
+        return _convert_adapter(opened, target, kind, base=base)
     model = read_model(opened)
     with _output(target, kind) as output:
         if kind == "hf":
@@ -72,6 +76,16 @@ def convert(
         else:
             write_nemo_2(model, output, multiple=multiple)
     return Converted(target, opened.kind, kind, len(model.tensors), model.numbers)
+
+
+def _convert_adapter(opened: Checkpoint, target: Path, kind: Kind, *, base: Path | None) -> Converted:
+    adapter = read_adapter(opened, base=base)
+    with _output(target, kind) as output:
+        if kind == "peft":
+            write_peft(adapter, output)
+        else:
+            write_nemo_adapter(adapter, output, "nemo1" if kind == "nemo1" else "nemo2")
+    return Converted(target, opened.kind, kind, len(adapter.tensors), adapter.numbers)
 
 
 @contextlib.contextmanager
@@ -85,3 +99,7 @@ def _check_kinds(opened: Checkpoint, kind: Kind) -> None:
         raise ConfigurationError(
             f"{opened.path} is a {NAMES[kind]} already", hint="Choose another kind with --to."
         )
+    if kind == "hf" and opened.is_adapter:
+        raise ConfigurationError(f"{opened.path} holds an adapter", hint="Convert it with --to peft.")
+    if kind == "peft" and not opened.is_adapter:
+        raise ConfigurationError(f"{opened.path} holds a model", hint="Convert it with --to hf.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ MODEL_YAML, MODEL_CONFIG = "context/model.yaml", "model_config.yaml"
 _WEIGHTS_1, _WEIGHTS_2, _STATE_DICT = "model_weights/", "weights/", "model_weights.ckpt"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Checkpoint:
     """A checkpoint of a known kind.
 
@@ -39,6 +40,22 @@ class Checkpoint:
     path: Path
     kind: Kind
     files: Mapping[str, Extent]
+
+    @functools.cached_property
+    def weights(self) -> MegatronWeights:
+        """The weights of a checkpoint of NeMo.
+
+        Raises:
+            DataError: they are missing or damaged.
+        """
+        return _megatron_weights(self)
+
+    @property
+    def is_adapter(self) -> bool:
+        """Whether it holds an adapter in place of a model."""
+        if self.kind in ("hf", "peft"):
+            return self.kind == "peft"
+        return any(".adapter" in name for name in self.weights)
 
     def below(self, prefix: str) -> dict[str, Extent]:
         """The files below a folder, without its name."""
@@ -79,12 +96,7 @@ def open_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(path, kind, files)
 
 
-def megatron_weights(checkpoint: Checkpoint) -> MegatronWeights:
-    """The weights of a NeMo checkpoint.
-
-    Raises:
-        DataError: they are missing or damaged.
-    """
+def _megatron_weights(checkpoint: Checkpoint) -> MegatronWeights:
     label = str(checkpoint.path)
     if checkpoint.kind == "nemo2":
         return MegatronWeights(read_distributed(checkpoint.below(_WEIGHTS_2), f"{label}: weights"), label)

@@ -19,7 +19,6 @@ from lawtags_client.checkpoints.detection import (
     MODEL_CONFIG,
     MODEL_YAML,
     Checkpoint,
-    megatron_weights,
 )
 from lawtags_client.checkpoints.distributed_writing import ChunkToWrite, TensorToWrite, write_distributed
 from lawtags_client.checkpoints.extents import Extent
@@ -71,10 +70,8 @@ def read_model(checkpoint: Checkpoint) -> DecoderModel:
     """
     if checkpoint.kind == "hf":
         return _read_hugging_face(checkpoint)
-    weights = megatron_weights(checkpoint)
+    weights = checkpoint.weights
     made, assets = nemo_architecture(checkpoint, weights.rows("embedding.word_embeddings.weight"))
-    if any(".adapter" in name for name in weights):
-        raise DataError("holds an adapter, not a model", path=checkpoint.path, hint="Convert it to peft.")
     tensors = {tensor.name: tensor for tensor in _unfused(made, weights)}
     weights.check_all_used()
     return DecoderModel(_with_dtype(made, tensors), tensors, assets)
@@ -190,7 +187,7 @@ def write_hugging_face(model: DecoderModel, output: Output, *, shard_bytes: int)
         output: where to.
         shard_bytes: the length of a file of weights that is not exceeded if it can be helped.
     """
-    _copy_assets(model.assets, output, "")
+    copy_assets(model.assets, output, "")
     if "config.json" not in model.assets:
         output.write("config.json", _json(to_hugging_face(model.made)))
     write_weights(output, list(model.tensors.values()), shard_bytes=shard_bytes)
@@ -208,10 +205,10 @@ def write_nemo_1(model: DecoderModel, output: Output, *, multiple: int, tokenize
     given: dict[str, JsonValue] = {"library": "huggingface", "type": tokenizer, "use_fast": True}
     if tokenizer is None and "tokenizer.model" in model.assets:
         given = {"library": "sentencepiece", "type": None, "model": "nemo:tokenizer.model"}
-        _copy_assets({"tokenizer.model": model.assets["tokenizer.model"]}, output, "")
+        copy_assets({"tokenizer.model": model.assets["tokenizer.model"]}, output, "")
     config = to_nemo_1(model.made, multiple=multiple, tokenizer=given)
     output.write(MODEL_CONFIG, yaml.safe_dump(config, sort_keys=False).encode())
-    _copy_assets(model.assets, output, _HF_IN_NEMO_1)
+    copy_assets(model.assets, output, _HF_IN_NEMO_1)
     write_distributed(
         output,
         "model_weights",
@@ -229,7 +226,7 @@ def write_nemo_2(model: DecoderModel, output: Output, *, multiple: int) -> None:
         output: where to.
         multiple: pad the embedding to a multiple of so many rows.
     """
-    _copy_assets(model.assets, output, _HF_IN_NEMO_2)
+    copy_assets(model.assets, output, _HF_IN_NEMO_2)
     write_context(output, model.made, multiple=multiple)
     write_distributed(
         output,
@@ -316,7 +313,17 @@ def _box(part: PlannedTensor) -> Callable[[], StoredTensor]:
     return lambda: part.make().shaped((1, *part.shape))
 
 
-def _copy_assets(assets: Mapping[str, Extent], output: Output, prefix: str) -> None:
+def copy_assets(assets: Mapping[str, Extent], output: Output, prefix: str) -> None:
+    """Write files that are carried along.
+
+    Args:
+        assets: the files, by name.
+        output: where to.
+        prefix: what to put before the names.
+
+    Raises:
+        DataError: one is longer than such a file can be.
+    """
     for name, extent in assets.items():
         if extent.length > _LARGEST_ASSET:
             raise DataError(

@@ -20,6 +20,7 @@ class CheckpointKind(enum.StrEnum):
     """What can be made."""
 
     HF = "hf"
+    PEFT = "peft"
     NEMO1 = "nemo1"
     NEMO2 = "nemo2"
 
@@ -31,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 
 Source = Annotated[
-    Path, typer.Argument(help="A Hugging Face folder, a NeMo 2 folder, or a .nemo archive.", metavar="SOURCE")
+    Path, typer.Argument(help="A Hugging Face, PEFT or NeMo 2 folder, or a .nemo archive.", metavar="SOURCE")
 ]
 
 
@@ -55,7 +56,8 @@ def inspect(
                 "path": str(source),
                 "kind": found.kind,
                 "parameters": found.numbers,
-                "architecture": asdict(found.made),
+                "rank": found.rank,
+                "architecture": None if found.made is None else asdict(found.made),
                 "tensors": [asdict(each) for each in found.tensors],
             }
         )
@@ -69,10 +71,14 @@ def inspect(
 
 def _facts(found: Inspected) -> list[tuple[str, str]]:
     made = found.made
+    rows = [("parameters", f"{found.numbers:,}")]
+    rows += [("adapter", f"LoRA of rank {found.rank}")] if found.rank is not None else []
+    rows += [("type", ", ".join(sorted({each.dtype for each in found.tensors})))]
+    if made is None:
+        return rows
     return [
         ("family", made.family),
-        ("parameters", f"{found.numbers:,}"),
-        ("type", made.dtype),
+        *rows,
         ("layers", f"{made.layers:,}"),
         ("hidden, feed-forward", f"{made.hidden:,}, {made.feed_forward:,}"),
         ("heads, groups, head size", f"{made.heads}, {made.groups}, {made.head_size}"),
@@ -91,8 +97,15 @@ def convert(
     ],
     to: Annotated[
         CheckpointKind,
-        typer.Option("--to", help="hf: Hugging Face folder. nemo1: .nemo archive. nemo2: NeMo 2 folder."),
+        typer.Option(
+            "--to",
+            help="hf: Hugging Face folder. peft: adapter folder. nemo1: .nemo archive. nemo2: NeMo 2 folder.",
+        ),
     ],
+    base: Annotated[
+        Path | None,
+        typer.Option("--base", help="For a PEFT adapter: the folder of its model, or its config.json."),
+    ] = None,
     tokenizer: Annotated[
         str | None,
         typer.Option(
@@ -116,8 +129,8 @@ def convert(
 ) -> None:
     """Convert a checkpoint. Example: lawtags models convert gemma-2-2b gemma-2-2b.nemo --to nemo1
 
-    Llama and Gemma 2. Every number keeps its bits. The weights are copied piece by piece, so that a few
-    megabytes of memory are enough for any size, and no code in the checkpoint is run.
+    Llama and Gemma 2, and LoRA adapters of them. Every number keeps its bits. The weights are copied piece
+    by piece: a few megabytes of memory are enough for any size. No code in the checkpoint is run.
 
     An existing target is refused. If the command is interrupted, nothing appears under the target's name.
     """
@@ -128,6 +141,7 @@ def convert(
         source,
         target,
         to.value,
+        base=base,
         tokenizer=tokenizer,
         multiple=multiple,
         shard_bytes=int(shard_size * 1e9),
