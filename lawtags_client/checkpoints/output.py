@@ -37,11 +37,11 @@ class FolderOutput:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
     @contextlib.contextmanager
     def file(self, name: str) -> Iterator[BinaryIO]:
-        path = self._folder / name
+        path = self.folder / name
         make_folder(path.parent)
         with path.open("xb") as stream:
             yield stream
@@ -92,17 +92,18 @@ class ArchiveOutput:
 
 
 @contextlib.contextmanager
-def new_folder(target: Path) -> Iterator[FolderOutput]:
+def new_folder(target: Path, *, resume: bool = False) -> Iterator[FolderOutput]:
     """A folder that appears under its name once it is complete.
 
     Args:
         target: its name; must not exist.
+        resume: keep the files of an interrupted attempt, and find them there the next time.
 
     Raises:
         DataError: it exists.
         BusyError: another process is writing it.
     """
-    with _workplace(target) as place:
+    with _workplace(target, resume=resume) as place:
         yield FolderOutput(place / "new")
         _sync_folders(place / "new")
         refuse_existing(target)
@@ -153,7 +154,7 @@ def _existing(target: Path) -> DataError:
 
 
 @contextlib.contextmanager
-def _workplace(target: Path) -> Iterator[Path]:
+def _workplace(target: Path, *, resume: bool = False) -> Iterator[Path]:
     """A hidden folder beside the target, for this process alone; what a killed one left in it is removed."""
     refuse_existing(target)
     place = target.parent / f".{target.name}.partial"
@@ -166,11 +167,13 @@ def _workplace(target: Path) -> Iterator[Path]:
 
     lock = FolderLock(place, busy, remove=True)
     try:
-        shutil.rmtree(place / "new", ignore_errors=True)
-        (place / "new").mkdir()
+        if not resume:
+            shutil.rmtree(place / "new", ignore_errors=True)
+        (place / "new").mkdir(exist_ok=resume)
         yield place
     finally:
-        shutil.rmtree(place / "new", ignore_errors=True)
+        if not resume:
+            shutil.rmtree(place / "new", ignore_errors=True)
         lock.release()
         sync(target.parent)
 

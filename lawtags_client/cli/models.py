@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lawtags_client.cli import checkpoints
+from lawtags_client.cli import checkpoints, model_files
 from lawtags_client.cli.command import command
 from lawtags_client.cli.session import Session
 
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from lawtags_client.platform.catalog import PlatformCatalog
 
 app = typer.Typer(
-    help="Models: list what can be trained, registered and served; inspect and convert checkpoints.",
+    help="Models: list what can be trained, registered and served; get, inspect and convert checkpoints.",
     no_args_is_help=True,
 )
+app.command("get")(model_files.get)
 checkpoints.register(app)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -131,3 +132,28 @@ def evaluated(stack: StackThread, model: str) -> Any:
     scores = found.json()["tasks"]["tags"]["metrics"]
     assert scores["f1"]["scores"]["f1"]["stats"]["count"] == 6
     return json.dumps(scores, sort_keys=True)
+
+
+def test_a_tuned_model_is_fetched_and_converted(
+    stack: StackThread, tuned: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from typer.testing import CliRunner
+
+    from lawtags_client.cli.app import app
+
+    monkeypatch.setenv("LAWTAGS_PLATFORM_URL", stack.platform_url)
+    monkeypatch.setenv("LAWTAGS_DATA_STORE_URL", stack.data_store_url)
+    for method, kind in (("all_weights", "weights"), ("lora", "adapter")):
+        place = tmp_path / method
+        done = CliRunner().invoke(app, ["models", "get", tuned[method], "--out", str(place), "--json"])
+        assert done.exit_code == 0, done.output
+        found = json.loads(done.stdout)
+        assert found["kind"] == kind and found["files"].keys() == {
+            path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file()
+        }
+        nemo = tmp_path / f"{method}.nemo"
+        base = ["--base", str(tmp_path / "all_weights")]
+        words = ["models", "convert", str(place), str(nemo), "--to", "nemo1", *base]
+        assert CliRunner().invoke(app, words).exit_code == 0
+        again = CliRunner().invoke(app, ["models", "get", tuned[method], "--out", str(place)])
+        assert again.exit_code == 2 and "exists already" in again.output
