@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from lawtags_client.runs.metrics import SystemFigures
     from lawtags_client.runs.series import SeriesPoint
+    from lawtags_client.runs.threshold_curve import ThresholdPoint
     from lawtags_client.tagging.abstention import CoveragePoint
     from lawtags_client.tagging.calibration import Calibration
 
@@ -124,6 +125,29 @@ def coverage(curves: Mapping[str, Sequence[CoveragePoint]]) -> str:
     axes.set_xticks([1, 0.8, 0.6, 0.4, 0.2, 0], ["100 %", "80 %", "60 %", "40 %", "20 %", "0 %"])
     axes.set_xlabel("rows answered", fontsize=8)
     axes.set_ylabel("micro F1 of the answered rows", fontsize=8)
+    figure.legend(
+        *axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=8
+    )
+    return _svg(figure)
+
+
+def thresholds(points: Sequence[ThresholdPoint], chosen: float | None) -> str:
+    """Precision, recall and micro F1 against the threshold.
+
+    Args:
+        points: in ascending order.
+        chosen: the threshold that the system uses; None if it has several.
+    """
+    figure, axes = _figure(3.4, 2.5)
+    at = [point.threshold for point in points]
+    for name, color, width in (("f1", FIRST, 2.2), ("precision", SECOND, 1.3), ("recall", THIRD, 1.3)):
+        label = "micro F1" if name == "f1" else name
+        axes.plot(at, [getattr(point, name) for point in points], color=color, linewidth=width, label=label)
+    if chosen is not None:
+        axes.axvline(chosen, color=QUIET, linewidth=1, linestyle=(0, (4, 3)))
+    axes.set_xlim(0, 1)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("threshold", fontsize=8)
     figure.legend(
         *axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=8
     )

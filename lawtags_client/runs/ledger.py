@@ -169,6 +169,27 @@ class Ledger:
             )
             self._log(connection, name, "done", {})
 
+    def take_over(self, stage: StageRecord, attempts: int) -> None:
+        """Record a stage that another run has finished, with its times.
+
+        Args:
+            stage: as the other ledger has it.
+            attempts: how often it was started there.
+        """
+        times = (stage.started_at, stage.finished_at, json.dumps(stage.output))
+        with self._connection() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO stages VALUES (?, ?, 'done', ?, ?, ?, NULL)",
+                (stage.name, stage.digest, *times),
+            )
+            connection.execute(
+                "INSERT OR REPLACE INTO finished VALUES (?, ?, ?, ?, ?, ?)",
+                (stage.name, stage.digest, stage.code, *times),
+            )
+            for _ in range(attempts):
+                self._log(connection, stage.name, "started", {"digest": stage.digest})
+            self._log(connection, stage.name, "taken over", {})
+
     def fail(self, name: str, error: Mapping[str, object]) -> None:
         """Record that a stage failed, and why."""
         with self._connection() as connection:

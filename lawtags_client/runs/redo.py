@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from lawtags_client.errors import ConfigurationError, DataError, LawtagsError
@@ -79,7 +80,7 @@ def take_over(folder: Path, stage: str, recipe: Recipe) -> Path:
                 f"run {folder.name!r} cannot be redone from {stage}: {', '.join(missing)} never finished",
                 hint=f"Resume it first: {resume_command(folder)}",
             )
-        return _copied(folder, done, mark)
+        return _copied(folder, done, mark, {each.name: ledger.attempts(each) for each in done})
 
 
 def _stages_before(stage: str, recipe: Recipe) -> list[str]:
@@ -103,7 +104,7 @@ def _interrupted(folder: Path, mark: TakenOver) -> Path | None:
     return None
 
 
-def _copied(folder: Path, done: list[StageRecord], mark: TakenOver) -> Path:
+def _copied(folder: Path, done: list[StageRecord], mark: TakenOver, attempts: Mapping[str, int]) -> Path:
     target = free_folder(folder.parent, first_name(folder))
     # A folder with a ledger is a run, so it gets its name once it is complete.
     copy = folder.parent / f".{target.name}.taking-over"
@@ -118,8 +119,7 @@ def _copied(folder: Path, done: list[StageRecord], mark: TakenOver) -> Path:
         )
         for name in kept.files:
             _copy(folder, copy, name)
-        ledger.begin(record.name, record.digest)
-        ledger.finish(record.name, record.output, code=record.code)
+        ledger.take_over(record, attempts[record.name])
     ledger.set_fact("taken_over", mark.as_json())
     copy.rename(target)
     return target

@@ -11,21 +11,27 @@ from typing import TYPE_CHECKING
 from lawtags_client.curation.write.card import card_section
 from lawtags_client.errors import ConfigurationError, MissingExtraError
 from lawtags_client.files import atomic_write_text
-from lawtags_client.runs.documents import read_document, require_file
+from lawtags_client.runs.documents import read_document
 from lawtags_client.runs.facts import RunFacts
 from lawtags_client.runs.gates import gates_of
 from lawtags_client.runs.language_model import language_model_in_words
-from lawtags_client.runs.metrics import Metrics, read_metrics
+from lawtags_client.runs.lineage import Lineage
+from lawtags_client.runs.metrics import Difference, Metrics, QuestionsWon, read_metrics
 from lawtags_client.runs.model_card import attribution, data_licenses
 from lawtags_client.runs.naming import run_of_repeat
 from lawtags_client.runs.outputs import JobPlan
-from lawtags_client.runs.predictions import predictions_path, read_prediction_rows
+from lawtags_client.runs.probabilities import find_probabilities
 from lawtags_client.runs.recipe import parse_recipe
 from lawtags_client.runs.repeats import RepeatedVerdict, find_repeats, one_split_in_words
+from lawtags_client.runs.report_facts import RunFigures, in_words
+from lawtags_client.runs.report_questions import ReportQuestion, TaggedQuestions, WonAndLost, pairs_to_read
+from lawtags_client.runs.responsive_tables import with_labels
 from lawtags_client.runs.rows import read_rows
 from lawtags_client.runs.series import TrainingRecord
+from lawtags_client.runs.threshold_curve import ThresholdPoint, threshold_curve
 from lawtags_client.runs.trust import calibration_in_words, calibration_reading, coverage_to_choose_from
 from lawtags_client.runs.verdict import (
+    MAIN_PAIRS,
     SYSTEMS,
     embeddings_in_words,
     lost_in_words,
@@ -33,38 +39,18 @@ from lawtags_client.runs.verdict import (
     sentences,
 )
 from lawtags_client.tagging.metrics import TagScore
-from lawtags_client.tagging.question import read_questions
 from lawtags_client.terminal import escape_controls
 from lawtags_client.version import __version__
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
-EXAMPLES = 12
+SHOWN_SYSTEMS = ("tagger", "tuned", "base")
+"""The systems whose tags are shown for single questions, the first one in front."""
 SHOWN_TAGS = 40
 
 _WIDE = 0.5
-_TESTING = "curated/questions/testing.jsonl"
-_SHOWN_SYSTEMS = ("tagger", "tuned", "base")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportExample:
-    """A test question with the tags that some systems gave.
-
-    Attributes:
-        title: of the question.
-        body: its beginning.
-        truth: its true tags.
-        scores: the tagger's likeliest tags with their probabilities.
-        tags: the tags by system.
-    """
-
-    title: str
-    body: str
-    truth: Sequence[str]
-    scores: Sequence[tuple[str, float]]
-    tags: Mapping[str, Sequence[str]]
+SHOWN_CONFUSIONS = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +113,12 @@ class ReportData:
         metrics: the verdict.
         repeats: the verdict over repeated splits, if there is one.
         curation: content of ``curation.json``.
-        examples: some test questions.
+        worst: the test questions that the tagger tags worst.
+        best: the test questions that the tagger tags best.
+        pairs: questions won and lost.
+        figures: date, duration and cost.
+        lineage: where the model comes from.
+        thresholds: scores of the tagger at each threshold; empty without probabilities.
         licenses: licenses of the training rows, with the number of rows.
         attribution: credit for the data.
     """
@@ -138,7 +129,12 @@ class ReportData:
     metrics: Metrics
     repeats: RepeatedVerdict | None
     curation: Mapping[str, object]
-    examples: Sequence[ReportExample]
+    worst: Sequence[ReportQuestion]
+    best: Sequence[ReportQuestion]
+    pairs: Sequence[WonAndLost]
+    figures: RunFigures
+    lineage: Lineage
+    thresholds: Sequence[ThresholdPoint]
     licenses: Mapping[str, int]
     attribution: str
 
@@ -150,14 +146,24 @@ class ReportData:
             ConfigurationError: the run has not come far enough for a report.
             DataError: a file is damaged.
         """
+        metrics = read_metrics(folder)
+        counted = pairs_to_read(metrics)
+        systems = dict.fromkeys((*SHOWN_SYSTEMS, *(name for each in counted for name in (each.a, each.b))))
+        questions = TaggedQuestions.read(folder, list(systems))
+        worst, best = questions.extremes(SHOWN_SYSTEMS)
         return cls(
             name=folder.name,
             plan=read_document(JobPlan, folder, "plan.json"),
             training=read_document(TrainingRecord, folder, "customization.json"),
-            metrics=read_metrics(folder),
+            metrics=metrics,
             repeats=find_repeats(folder),
             curation=read_document(dict[str, object], folder, "curated/curation.json"),
-            examples=_examples(folder),
+            worst=worst,
+            best=best,
+            pairs=[questions.won_and_lost(each) for each in counted],
+            figures=RunFigures.read(folder, metrics),
+            lineage=Lineage.read(folder),
+            thresholds=_thresholds(folder, [each.tags for each in questions.questions]),
             licenses=licenses,
             attribution=attribution,
         )
@@ -184,7 +190,9 @@ def render_report(folder: Path, *, licenses: Mapping[str, int], attribution: str
     curves = {system: metrics.coverage[system] for system in SYSTEMS if metrics.coverage.get(system)}
     calibration = {system: metrics.calibration[system] for system in SYSTEMS if system in metrics.calibration}
     first = next(iter(curves), "")
-    return template.render(
+    # Of equally good systems, the simplest one, which comes later.
+    leader = max(reversed(metrics.systems), key=lambda name: metrics.systems[name].micro_f1)
+    page = template.render(
         report=data,
         version=__version__,
         titles=SYSTEMS,
@@ -192,6 +200,7 @@ def render_report(folder: Path, *, licenses: Mapping[str, int], attribution: str
         embeddings=embeddings_in_words(metrics),
         language_model=language_model_in_words(metrics),
         sentences=sentences(metrics),
+        main_pairs=_main_pairs(metrics),
         gates=gates_of(metrics, data.repeats),
         one_split=one_split_in_words(metrics.test_rows, data.repeats),
         reading=reading_in_words,
@@ -208,7 +217,13 @@ def render_report(folder: Path, *, licenses: Mapping[str, int], attribution: str
         coverage_points=coverage_to_choose_from(metrics, first),
         loss_chart=charts.loss_curves(data.training.metrics),
         systems_chart=charts.systems(metrics.systems),
+        threshold_chart=charts.thresholds(data.thresholds, None) if data.thresholds else "",
+        systems_shown=SHOWN_SYSTEMS,
+        leader=leader,
+        confusions=metrics.confusions.get(leader, ())[:SHOWN_CONFUSIONS],
+        in_words=in_words,
     )
+    return with_labels(page)
 
 
 def rebuild_report(folder: Path) -> Path:
@@ -250,19 +265,16 @@ def _template() -> Template:
     return environment.get_template("report.html")
 
 
-def _examples(folder: Path) -> list[ReportExample]:
-    testing = folder / _TESTING
-    for path in (testing, *(predictions_path(folder, system) for system in _SHOWN_SYSTEMS)):
-        require_file(folder, path)
-    questions = read_questions(testing)[:EXAMPLES]
-    given = {system: read_prediction_rows(folder, system)[:EXAMPLES] for system in _SHOWN_SYSTEMS}
-    return [
-        ReportExample(
-            title=question.title,
-            body=(question.body or "")[:280],
-            truth=question.tags,
-            scores=list(given["tagger"][number].scores.items())[:5],
-            tags={system: rows[number].tags for system, rows in given.items()},
-        )
-        for number, question in enumerate(questions)
-    ]
+def _main_pairs(metrics: Metrics) -> list[tuple[Difference, QuestionsWon | None]]:
+    """The main comparisons by micro F1, each with its questions won, which older verdicts lack."""
+    questions = {(each.a, each.b): each for each in metrics.questions}
+    rows = {(row.a, row.b): row for row in metrics.differences if row.metric == "micro_f1"}
+    return [(rows[pair], questions.get(pair)) for pair in MAIN_PAIRS if pair in rows]
+
+
+def _thresholds(folder: Path, truth: Sequence[Sequence[str]]) -> list[ThresholdPoint]:
+    found = find_probabilities(folder, SHOWN_SYSTEMS[0])
+    if found is None or (len(found.rows) and int(found.rows.max()) >= len(truth)):
+        return []
+    recipe = parse_recipe(RunFacts.of_folder(folder).recipe or {})
+    return threshold_curve(found, truth, most=recipe.evaluation.max_tags)
