@@ -96,6 +96,7 @@ def new_intent(
     key: str | None = None,
     data: str | None = None,
     service: str | None = None,
+    token: str | None = None,
 ) -> Intent:
     """An intent for a request.
 
@@ -106,10 +107,11 @@ def new_intent(
         data: a digest of the data that the request refers to.
         service: the service's address. A caller's own key outlives a change of address, such as that of a
             server that comes up on another port.
+        token: what goes into the job; random by default. One that is derived from a key must be as unique.
     """
     digest = _digest([kind, request, data])
     name = _digest([digest, service]) if key is None else key.encode(errors="backslashreplace").decode()
-    return Intent(f"{kind}:{name}", kind, uuid.uuid4().hex, digest, dict(request), service=service)
+    return Intent(f"{kind}:{name}", kind, token or uuid.uuid4().hex, digest, dict(request), service=service)
 
 
 def _digest(value: object) -> str:

@@ -576,6 +576,7 @@ class SyncCustomizer:
         *,
         key: str | None = None,
         data: str | None = None,
+        token: str | None = None,
         extra_headers: Mapping[str, str] | None = None,
         extra_body: Mapping[str, JsonValue] | None = None,
     ) -> SyncJob:

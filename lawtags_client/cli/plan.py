@@ -20,6 +20,7 @@ from lawtags_client.extras import require
 if TYPE_CHECKING:
     from lawtags_client.platform import Platform
     from lawtags_client.runs.planning.rates import GpuRate
+    from lawtags_client.runs.rehearsal import PlannedRequest
     from lawtags_client.runs.run import RunResult
     from lawtags_client.runs.run_request import RunRequest
 
@@ -73,7 +74,8 @@ def plan(
         _calibrate(session, request)
     result = _execute(session, request, offline=offline, rate=rate)
     planned = result.left(PlanOutput).plan
-    view = PlanView.of(result.folder, planned, loaded)
+    requests = _requests(session, request, result, offline=offline)
+    view = PlanView.of(result.folder, planned, loaded, requests)
     if session.json:
         session.emit({**asdict(planned), **view.as_json()})
     else:
@@ -110,6 +112,39 @@ def _execute(
                     scheduler=request.scheduler,
                     until=until,
                 )
+
+    return session.run(work())
+
+
+def _requests(
+    session: Session, request: RunRequest, result: RunResult, *, offline: bool
+) -> list[PlannedRequest] | None:
+    """The requests of the run; None on Helix, where they are not rehearsed."""
+    from lawtags_client.platform.choice import speaks_helix
+    from lawtags_client.platform.offline import OfflinePlatform
+    from lawtags_client.runs.ledger import Ledger
+    from lawtags_client.runs.planning.assumed import assumed_config
+    from lawtags_client.runs.progress import LoggedProgress
+    from lawtags_client.runs.rehearsal import rehearse
+    from lawtags_client.runs.stage import RunContext
+    from lawtags_client.settings import Settings
+
+    settings = None if offline else Settings.load(session.profile)
+    context = RunContext(
+        result.folder,
+        request.recipe,
+        tuple(request.data),
+        request.test,
+        OfflinePlatform(assumed_config(request.recipe)),
+        Ledger(result.folder / "ledger.sqlite"),
+        LoggedProgress(),
+        outputs=dict(result.outputs),
+    )
+
+    async def work() -> list[PlannedRequest] | None:
+        if settings is not None and await speaks_helix(settings):
+            return None
+        return await rehearse(context, settings, run=request.folder.name)
 
     return session.run(work())
 

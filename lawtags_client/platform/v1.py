@@ -140,8 +140,10 @@ class V1Platform:
             namespace=intent.output_model.split("/")[0],
             description=intent.description,
         )
+        # The key is unique to the run, and so is its token: a plan can say what will be sent.
+        token = hashlib.sha256(intent.key.encode()).hexdigest()[:32]
         try:
-            job = await self._nemo.customizer.submit(request, key=intent.key)
+            job = await self._nemo.customizer.submit(request, key=intent.key, token=token)
         except APIError as problem:
             raise advised(problem, dataset=intent.dataset) from None
         if job.output_model is None:

@@ -13,6 +13,7 @@ from lawtags_client.runs.planning.memory import MemoryEstimate
 from lawtags_client.runs.planning.rendered_row import RenderedRow, render_row
 from lawtags_client.runs.planning.timing import TimeEstimate
 from lawtags_client.runs.recipe import Recipe
+from lawtags_client.runs.rehearsal import PlannedRequest
 from lawtags_client.runs.rows import read_rows
 from lawtags_client.runs.tokens import token_counter
 
@@ -28,33 +29,39 @@ class PlanView:
         plan: what was planned.
         row: the first training row, rendered; None if there is none, or if it is a chat.
         past: earlier trainings with this config and method.
+        requests: what the run will send until its job is submitted; None where that is not rehearsed.
     """
 
     folder: Path
     plan: JobPlan
     row: RenderedRow | None
     past: tuple[PastTraining, ...]
+    requests: Sequence[PlannedRequest] | None = None
 
     @classmethod
-    def of(cls, folder: Path, plan: JobPlan, recipe: Recipe) -> PlanView:
+    def of(
+        cls, folder: Path, plan: JobPlan, recipe: Recipe, requests: Sequence[PlannedRequest] | None
+    ) -> PlanView:
         """The view of a plan.
 
         Args:
             folder: of the plan, in ``plans`` of the folder of runs.
             plan: what was planned.
             recipe: of the plan.
+            requests: that the run will send.
         """
         rows = read_rows(folder / "curated" / "training" / "training.jsonl")
         first = next(rows, None)
         tokenizer = token_counter(recipe.model.tokenizer).path
         rendered = render_row(first, None, tokenizer, plan.max_seq_length) if first is not None else None
         past = past_trainings(folder.parent.parent, plan.config, recipe.training.method)
-        return cls(folder, plan, rendered, tuple(past))
+        return cls(folder, plan, rendered, tuple(past), requests)
 
     def as_json(self) -> JsonObject:
         """What is shown beside the plan itself."""
         return {
             "row": self.row.as_json() if self.row else None,
+            "requests": None if self.requests is None else [each.as_json() for each in self.requests],
             "earlier": [
                 {
                     "run": each.run,
@@ -91,6 +98,9 @@ class PlanView:
             yield "Earlier runs: fact against estimate", [_compared(each) for each in self.past]
         if self.row is not None:
             yield "First training row; what carries loss is in [ ]", _row(self.row)
+        if self.requests is not None:
+            title = f"Requests until the job is submitted; bodies are in {self.folder}"
+            yield title, [str(each) for each in self.requests]
         for level, title in _LEVELS:
             if found := [str(each) for each in plan.findings if each.level == level]:
                 yield title, found

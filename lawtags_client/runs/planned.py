@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from lawtags_client.errors import BusyError
+from lawtags_client.runs.facts import RunFacts
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.lock import run_lock
 
@@ -14,7 +15,7 @@ _CURATED = "curated"
 
 
 def take_over_curation(plan: Path, run: Path) -> None:
-    """Copy what a plan has curated into the folder of a run that has not begun.
+    """Copy what a plan has curated, and its identity, into the folder of a run that has not begun.
 
     Nothing is trusted: the run recognises the rows by their inputs and digests, and curates again where they
     are not its own.
@@ -27,9 +28,14 @@ def take_over_curation(plan: Path, run: Path) -> None:
         return
     try:
         with run_lock(plan):
-            done = Ledger(plan / _LEDGER).finished("curate")
+            planned = Ledger(plan / _LEDGER)
+            done = planned.finished("curate")
             if done is None:
                 return
+            # The run becomes what the plan has shown, with its identity; the next plan has another one. Taken
+            # from the plan first: two runs with one identity would share a job.
+            run_id = RunFacts.read(planned).run_id
+            planned.set_fact("run_id", None)
             copied = run / f".{_CURATED}"
             shutil.rmtree(copied, ignore_errors=True)
             shutil.copytree(plan / _CURATED, copied)
@@ -38,5 +44,7 @@ def take_over_curation(plan: Path, run: Path) -> None:
         return
     copied.rename(run / _CURATED)
     ledger = Ledger(run / _LEDGER)
+    if run_id is not None:
+        ledger.set_fact("run_id", run_id)
     ledger.begin("curate", done.digest)
     ledger.finish("curate", done.output, code=done.code)

@@ -116,6 +116,7 @@ async def submit(wanted: Intent, submission: Submission[J], *, store: IntentStor
 
 
 async def _submit_locked(wanted: Intent, submission: Submission[J], store: IntentStore, clock: Clock) -> J:
+    known = await asyncio.to_thread(store.find, wanted.key)
     intent = await asyncio.to_thread(store.begin, wanted)
     check_same(intent, wanted)
     if intent.remote_id is not None:
@@ -126,7 +127,7 @@ async def _submit_locked(wanted: Intent, submission: Submission[J], store: Inten
             logger.warning("job %s no longer exists; its intent starts over", intent.remote_id)
             await asyncio.to_thread(store.forget, intent.key)
             intent = await asyncio.to_thread(store.begin, wanted)
-    elif intent.token != wanted.token:
+    elif known is not None:
         found = await submission.find(intent)
         if found is not None:
             return await _settled(found, intent, submission, store)

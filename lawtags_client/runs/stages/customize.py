@@ -69,7 +69,7 @@ class _Training:
         self._plan = context.left(PlanOutput).plan
         # A job that failed or was cancelled is not resumed: the next attempt submits another one.
         attempt = context.ledger.failed_jobs(record)
-        self._key = f"{context.run_id()}-{record.digest[:16]}-{attempt}"
+        self._key = intent_key(context, record.digest, attempt)
         self._fact = f"{record.name} stopped {record.digest}"
 
     async def run(self) -> CustomizeOutput:
@@ -89,16 +89,8 @@ class _Training:
         return self._finish(job, followed, wanted, stopped)
 
     async def _submit(self, hyperparameters: JsonObject, key: str) -> JobReference:
-        context, plan = self._context, self._plan
-        intent = FineTuneIntent(
-            key=key,
-            config=plan.config,
-            dataset=context.left(UploadOutput).dataset,
-            hyperparameters=hyperparameters,
-            output_model=plan.output_model,
-            description=f"lawtags run {context.folder.name}",
-            layout=job_layout(context.recipe.training),
-        )
+        context = self._context
+        intent = job_intent(context, hyperparameters, key, run=context.folder.name)
         job = await context.platform.submit(intent)
         context.progress.note(f"job {job.id} makes {job.output_model}")
         return job
@@ -149,6 +141,38 @@ class _Training:
             job=job.id,
             output_model=job.output_model,
         )
+
+
+def intent_key(context: RunContext, digest: str, attempt: int) -> str:
+    """The key of a job's intent: the same request of the same run has the same one.
+
+    Args:
+        context: the run.
+        digest: of the stage.
+        attempt: how many of its jobs have failed.
+    """
+    return f"{context.run_id()}-{digest[:16]}-{attempt}"
+
+
+def job_intent(context: RunContext, hyperparameters: JsonObject, key: str, *, run: str) -> FineTuneIntent:
+    """What a run asks the platform for.
+
+    Args:
+        context: the run.
+        hyperparameters: of the job.
+        key: of the intent.
+        run: the name of the run, for people who look at the platform.
+    """
+    plan = context.left(PlanOutput).plan
+    return FineTuneIntent(
+        key=key,
+        config=plan.config,
+        dataset=context.left(UploadOutput).dataset,
+        hyperparameters=hyperparameters,
+        output_model=plan.output_model,
+        description=f"lawtags run {run}",
+        layout=job_layout(context.recipe.training),
+    )
 
 
 def shortened(hyperparameters: JsonObject, steps: int) -> dict[str, JsonValue]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from lawtags_client.files import atomic_write_json
 from lawtags_client.runs.outputs import CurateOutput, UploadOutput
+from lawtags_client.runs.recipe import Recipe
 from lawtags_client.runs.stage import RunContext, file_digests
 
 
@@ -21,7 +22,7 @@ class Upload:
 
     async def run(self, context: RunContext) -> UploadOutput:
         digest = context.left(CurateOutput).digest
-        name = f"{context.recipe.dataset.name}-{digest[:8]}"
+        name = dataset_name(context.recipe, digest)
         uploaded = await context.platform.upload(
             name,
             context.curated,
@@ -37,3 +38,13 @@ class Upload:
             files_url=uploaded.files_url,
             uploaded=dict(uploaded.files),
         )
+
+
+def dataset_name(recipe: Recipe, digest: str) -> str:
+    """The dataset of a run on the platform.
+
+    Args:
+        recipe: names it.
+        digest: of the curated rows.
+    """
+    return f"{recipe.dataset.name}-{digest[:8]}"

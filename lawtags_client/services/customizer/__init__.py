@@ -265,6 +265,7 @@ class Customizer:
         *,
         key: str | None = None,
         data: str | None = None,
+        token: str | None = None,
         extra_headers: Mapping[str, str] | None = None,
         extra_body: Mapping[str, JsonValue] | None = None,
     ) -> Job:
@@ -274,6 +275,7 @@ class Customizer:
             request: the job, without a token.
             key: idempotency key; by default computed from the request and ``data``.
             data: a digest of what it trains on.
+            token: what the job carries; random by default. It must be unique to the intent.
             extra_headers: sent with the request that creates the job; not part of its intent.
             extra_body: fields of the API that ``request`` does not have; part of the intent.
 
@@ -282,7 +284,8 @@ class Customizer:
             DoubtfulOutcomeError: the response was lost and the job was not found; call again.
         """
         headers, body = checked_headers(extra_headers), intent_body(request, extra_body)
-        wanted = new_intent("customization", body, key=key, data=data, service=self._http.address.url)
+        address = self._http.address.url
+        wanted = new_intent("customization", body, key=key, data=data, service=address, token=token)
 
         async def post(intent: Intent) -> CustomizationJob:
             secret = self._owner.settings.wandb_api_key
