@@ -111,8 +111,8 @@ def make_base(folder: Path) -> Path:
     (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"bos_token": "<bos>"}), "utf-8")
     torch.manual_seed(0)
     config = AutoConfig.for_model(
-        "llama", vocab_size=16_000, hidden_size=512, intermediate_size=1408, num_hidden_layers=8,
-        num_attention_heads=8, num_key_value_heads=4, head_dim=64, max_position_embeddings=1024,
+        "llama", vocab_size=8_000, hidden_size=256, intermediate_size=704, num_hidden_layers=4,
+        num_attention_heads=4, num_key_value_heads=2, head_dim=64, max_position_embeddings=1024,
         bos_token_id=1, eos_token_id=2, pad_token_id=0, tie_word_embeddings=True,
     )  # fmt: skip
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
