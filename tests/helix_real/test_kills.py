@@ -22,12 +22,13 @@ from recipe_runs import LAWTAGS, RECIPE, counted_by
 from lawtags_client import sample
 from lawtags_client.helix.client import Helix
 
-from .conftest import OWN_TASKS, PATIENCE, URL, RunnerProcess, training_task
+from .conftest import OWN_TASKS, PATIENCE, URL, RunnerProcess, steps_trained, training_task
 
 SERVER = os.environ.get("LAWTAGS_HELIX_SERVER", "")
 """The folder of the platform, which this test restarts."""
 KILLS = int(os.environ.get("LAWTAGS_HELIX_KILLS", "6"))
-STEPS = 300
+STEPS = 400
+VICTIMS = ("platform", "runner", "pipeline")
 _SCRIPT = Path(__file__).parents[2] / "scripts" / "helix" / "server.py"
 
 
@@ -84,15 +85,30 @@ async def test_random_kills_of_platform_runner_and_pipeline_leave_one_job_and_on
     chance, workspace, began = random.Random(seed), helix.workspace, time.monotonic()
     offered = ("--base-model", f"{workspace}/tiny={tiny_model}", "--serve", f"{workspace}/tiny")
     runner = start_runner("runner", *offered)
+
+    def go_on() -> bool:
+        """Start again what has ended too early; returns whether the pipeline has come to its end."""
+        nonlocal runner
+        if runner.process.poll() is not None:
+            runner = start_runner("runner", *offered)
+        return pipeline.go_on()
+
+    def said() -> str:
+        return pipeline.log.read_text("utf-8")[-4000:] + runner.said[-2000:]
+
     pipeline = Pipeline(tmp_path, "run", str(_recipe(tmp_path, tiny_model, workspace)), "--name", "killed",
                         "--data", str(_questions(tmp_path)))  # fmt: skip
     platform = KilledPlatform(SERVER)
-    victims = [("platform", "runner", "pipeline")[number % 3] for number in range(KILLS)]
-    chance.shuffle(victims)
+    # The second half of the kills comes once the training has begun.
+    rounds = [chance.sample(VICTIMS, len(VICTIMS)) for _ in range(KILLS // len(VICTIMS))]
+    late = {number for number in range(len(rounds)) if number >= len(rounds) // 2}
+    victims = [(number, victim) for number, names in enumerate(rounds) for victim in names]
     done = False
     try:
-        for victim in victims:
-            await asyncio.sleep(chance.uniform(2, 25))
+        for number, victim in victims:
+            if number in late:
+                await _trained(helix, chance.randint(1, STEPS // 4), go_on, said)
+            await asyncio.sleep(chance.uniform(0, 15))
             print(f"{time.monotonic() - began:6.1f} s: kill -9 of the {victim}")
             if victim == "platform":
                 platform.kill()
@@ -101,21 +117,29 @@ async def test_random_kills_of_platform_runner_and_pipeline_leave_one_job_and_on
                 runner.kill()
             else:
                 pipeline.kill()
-            if runner.process.poll() is not None:
-                runner = start_runner("runner", *offered)
-            done = pipeline.go_on()
+            done = go_on()
         deadline = time.monotonic() + 2 * PATIENCE
         while not done:
-            assert time.monotonic() < deadline, pipeline.log.read_text("utf-8")[-4000:] + runner.said[-2000:]
-            if runner.process.poll() is not None:
-                runner = start_runner("runner", *offered)
-            done = pipeline.go_on()
+            assert time.monotonic() < deadline, said()
+            done = go_on()
             await asyncio.sleep(1)
     finally:
         print(f"{time.monotonic() - began:6.1f} s: the end")
         if not done:
             pipeline.kill()
     await _check_what_is_left(helix, workspace)
+
+
+async def _trained(helix: Helix, steps: int, go_on: Callable[[], bool], said: Callable[[], str]) -> None:
+    """Wait until the platform knows of so many steps, or the job has ended."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        jobs = [job async for job in helix.customization.jobs()]
+        if jobs and (jobs[0].is_final or steps_trained(await helix.jobs.status(jobs[0].reference)) >= steps):
+            return
+        assert time.monotonic() < deadline, said()
+        go_on()
+        await asyncio.sleep(1)
 
 
 async def _check_what_is_left(helix: Helix, workspace: str) -> None:
