@@ -215,6 +215,56 @@ def rm(
             session.say(f"Removed {folder}")
 
 
+@app.command("export")
+@command
+def export(
+    session: Session,
+    run: Run,
+    seed_layout: Annotated[
+        Path, typer.Option("--seed-layout", metavar="DIR", help="New folder, laid out as NeMo's results/.")
+    ],
+    runs: Runs = DEFAULT_RUNS,
+    system: Annotated[
+        str, typer.Option("--system", help="System whose tags are the predictions of test_results.")
+    ] = "tagger",
+    checkpoints: Annotated[
+        bool, typer.Option("--checkpoints", help="Also fetch adapter or weights from the platform.")
+    ] = False,
+) -> None:
+    """Export a run as the folder results/ of NeMo Framework: arguments, hyperparameters, events, predictions.
+
+    Example: lawtags runs export demo --seed-layout results
+
+    Example: lawtags runs export demo --seed-layout results --checkpoints --profile local
+    """
+    from lawtags_client.runs.facts import RunFacts
+    from lawtags_client.runs.overview import find_run
+    from lawtags_client.runs.seed_layout import export_seed_layout
+
+    folder = find_run(runs, run)
+    done = export_seed_layout(folder, seed_layout, system=system)
+    files = list(done.files)
+    if checkpoints:
+        from lawtags_client.platform.model_files import FetchedModel, fetch_model
+        from lawtags_client.runs.lineage import Lineage
+
+        session.profile = session.profile or RunFacts.of_folder(folder).profile
+        model = Lineage.read(folder).model or ""
+
+        async def work() -> FetchedModel:
+            async with session.client() as nemo:
+                return await fetch_model(nemo, model, seed_layout / "checkpoints" / model.replace("/", "--"))
+
+        fetched = session.run(work())
+        files += [str((fetched.folder / name).relative_to(seed_layout)) for name in sorted(fetched.files)]
+    if session.json:
+        session.emit({"folder": str(seed_layout), "files": files})
+        return
+    session.say(str(seed_layout))
+    for name in files:
+        session.say(f"  {name}")
+
+
 @command
 def report(session: Session, run: Run, runs: Runs = DEFAULT_RUNS) -> None:
     """Rebuild a run's report and print its path. Example: lawtags report demo"""

@@ -110,6 +110,33 @@ def test_a_run_is_removed_by_its_full_name_and_after_a_confirmation(folder: Path
     assert not list((folder / "runs").iterdir())
 
 
+def test_a_run_is_exported_as_the_folder_of_the_seed(folder: Path) -> None:
+    events = folder / "runs" / "one" / "tensorboard" / "events.out.tfevents.1.host"
+    events.parent.mkdir()
+    events.write_bytes(b"events")
+    (found,) = rows("runs", "export", "on", "--seed-layout", "results")
+    assert set(found["files"]) >= {
+        "cmd-args.log", "git-info.log", "hparams.yaml", "events.out.tfevents.1.host", "lightning_logs.txt",
+        "inference/tuned_inputs_preds_labels.jsonl", "test_results_one.jsonl",
+    }  # fmt: skip
+    results = [json.loads(line) for line in Path("results/test_results_one.jsonl").read_text().splitlines()]
+    assert results[0] == {
+        "id": "a", "title": "A question", "truth": ["contract-law", "landlord"], "prediction": ["landlord"]
+    }  # fmt: skip
+    first = json.loads(Path("results/inference/tuned_inputs_preds_labels.jsonl").read_text().splitlines()[0])
+    assert (first["pred"], first["label"], first["filename"]) == ("landlord", "contract-law,landlord", "a")
+    arguments = Path("results/cmd-args.log").read_text()
+    assert arguments.startswith("lawtags run small --name one --data /questions.jsonl\n")
+    assert "training.lora.adapter_dim=8" in arguments
+    assert "adapter_dim: 8" in Path("results/hparams.yaml").read_text()
+    log = Path("results/lightning_logs.txt").read_text()
+    assert "step 1: train_loss=2.0000\nstep 2: train_loss=nan" in log
+    assert "training job: cust-1" in Path("results/git-info.log").read_text()
+    call("runs", "export", "one", "--seed-layout", "results", code=2)
+    call("runs", "export", "one", "--seed-layout", "other", "--system", "nobody", code=2)
+    assert not Path("other").exists()
+
+
 def test_data_is_never_taken_from_an_earlier_run(folder: Path) -> None:
     recipe = folder / "recipe.yaml"
     recipe.write_text(json.dumps(RECIPE | {"name": "one"}))
