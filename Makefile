@@ -7,7 +7,7 @@ DATA   ?=
 CXX    ?= c++
 PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: demo test state-machine curator-ray check lint types rooms format docs stubs benchmarks conformance hub-conformance helix fuzz soak clean help
+.PHONY: demo test state-machine curator-ray check lint types rooms format docs stubs benchmarks conformance hub-conformance helix mlflow fuzz soak clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -67,6 +67,11 @@ hub-conformance: $(VENV)/.dev ## test four versions of huggingface_hub against t
 
 helix: $(VENV)/.dev ## install NVIDIA's NeMo Helix without a GPU, and test client and runner on it; QUICK=1
 	@PYTHON=$(BIN)/python scripts/helix/test $(if $(QUICK),--quick)
+
+mlflow: $(VENV)/.dev ## install MLflow in a separate environment, and test against its server
+	@test -x .venv-mlflow/bin/mlflow || { $(VENV)/bin/python -m venv .venv-mlflow && \
+		.venv-mlflow/bin/pip install --quiet 'mlflow>=3,<4'; }
+	@$(BIN)/python -m pytest tests/unit/tracking
 
 fuzz: $(VENV)/.dev ## send generated requests to the embedded stack, about ten minutes
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),200) $(BIN)/python -m pytest tests/stack/test_openapi.py -k made_up

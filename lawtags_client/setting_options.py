@@ -44,6 +44,8 @@ class SettingOptions(TypedDict, total=False):
     inference_token: TokenSource
     inference_token_file: str | Path | None
     wandb_api_key: str | None
+    wandb_project: str | None
+    wandb_entity: str | None
     connect_timeout: float | None
     read_timeout: float | None
     total_timeout: float | None

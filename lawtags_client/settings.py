@@ -130,6 +130,8 @@ class Settings:
     inference_token: TokenSource = None
     inference_token_file: Path | None = None
     wandb_api_key: str | None = None
+    wandb_project: str | None = None
+    wandb_entity: str | None = None
     connect_timeout: float = 5.0
     read_timeout: float = _Default(60.0)
     total_timeout: float = _Default(300.0)

@@ -54,6 +54,7 @@ from lawtags_client.types.customizer import (
     CustomizationTargetRequest,
     CustomizationTargetUpdate,
     WandBData,
+    WandBIntegration,
 )
 from lawtags_client.types.data_store import DataStoreNamespace, RepoInfo, RepoType, TreeEntry
 from lawtags_client.types.deployments import (
@@ -577,6 +578,7 @@ class SyncCustomizer:
         key: str | None = None,
         data: str | None = None,
         token: str | None = None,
+        integrations: Sequence[WandBIntegration] = ...,
         extra_headers: Mapping[str, str] | None = None,
         extra_body: Mapping[str, JsonValue] | None = None,
     ) -> SyncJob:

@@ -13,8 +13,9 @@ from typing import Concatenate, ParamSpec, cast
 
 import typer
 
-from lawtags_client.cli.options import HiddenProfile, Json, NoInput, Profile, Verbose
-from lawtags_client.cli.session import Session, json_line
+from lawtags_client.cli.json_lines import json_line
+from lawtags_client.cli.options import HiddenProfile, Json, LogFormatOption, NoInput, Profile, Verbose
+from lawtags_client.cli.session import LogFormat, Session
 from lawtags_client.errors import ConfigurationError, DataError, LawtagsError, RecipeError
 from lawtags_client.settings import LOCAL_PROFILE
 from lawtags_client.terminal import escape_controls
@@ -29,8 +30,9 @@ _WRONG_PATH = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirect
 def command(function: Callable[Concatenate[Session, P], None]) -> Callable[..., None]:
     """Make a command of a function of a session and options.
 
-    The command takes the common options (``--json``, ``--profile``, ``--verbose``, ``--no-input``) as well,
-    and prints an expected error in words, or as one JSON object, before it ends with its exit code.
+    The command takes the common options (``--json``, ``--profile``, ``--verbose``, ``--no-input``,
+    ``--log-format``) as well, and prints an expected error in words, or as one JSON object, before it ends
+    with its exit code.
     """
     return _as_command(function, Profile)
 
@@ -64,10 +66,11 @@ def _as_command(function: Callable[Concatenate[Session, P], None], profile: obje
         profile: str | None = None,
         verbose: int = 0,
         no_input: bool = False,
+        log_format: LogFormat = "text",
         **given: object,
     ) -> None:
         try:
-            session = Session(as_json, profile, verbose, no_input)
+            session = Session(as_json, profile, verbose, no_input, log_format)
             cast(Callable[..., None], function)(session, **given)
         except KeyboardInterrupt:
             raise typer.Exit(_INTERRUPTED) from None
@@ -79,7 +82,7 @@ def _as_command(function: Callable[Concatenate[Session, P], None], profile: obje
                 raise
             if verbose:
                 logging.getLogger("lawtags").info("where it happened", exc_info=problem)
-            explain(expected or _defect(problem), as_json=as_json)
+            explain(expected or _defect(problem), as_json=as_json or log_format == "json")
             raise typer.Exit(_exit_code(problem, expected, given.values())) from None
 
     common = [
@@ -89,6 +92,7 @@ def _as_command(function: Callable[Concatenate[Session, P], None], profile: obje
             ("profile", None, profile),
             ("verbose", 0, Verbose),
             ("no_input", False, NoInput),
+            ("log_format", "text", LogFormatOption),
         )
     ]
     parameters = [*own, *common]

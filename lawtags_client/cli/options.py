@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -25,6 +25,11 @@ Verbose = Annotated[
     int, typer.Option("--verbose", "-v", count=True, help="Print more; -vv prints everything.")
 ]
 NoInput = Annotated[bool, typer.Option("--no-input", help="Never prompt; use the safe answer.")]
+
+LogFormatOption = Annotated[
+    Literal["text", "json"],
+    typer.Option("--log-format", help="Format of log lines and progress on stderr: text or json."),
+]
 
 CancelOnInterrupt = Annotated[
     bool, typer.Option("--cancel-on-interrupt", help="On Ctrl-C, also cancel the job, without asking.")

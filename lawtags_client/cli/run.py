@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from lawtags_client.runs.recipe import Recipe as RunRecipe
     from lawtags_client.runs.run import RunResult
     from lawtags_client.runs.run_request import OnNameTaken, RunRequest
+    from lawtags_client.settings import Settings
+    from lawtags_client.tracking.mlflow import MlflowRun
 
 _EXTRAS = ("curate", "tag", "report")
 
@@ -147,9 +149,22 @@ def carry_out(session: Session, request: RunRequest, folder: Path, *, until: str
                     scheduler=request.scheduler,
                     until=until,
                     services=request.services,
+                    tracker=_tracker(request.recipe, folder, nemo.settings),
                 )
 
     return session.run(work())
+
+
+def _tracker(recipe: RunRecipe, folder: Path, settings: Settings) -> Callable[[str], MlflowRun] | None:
+    """What opens the tracking server of a recipe, given the run's identity."""
+    url = recipe.mlflow.uri
+    if url is None:
+        return None
+    from lawtags_client.tracking.mlflow import MlflowRun
+
+    return lambda run_id: MlflowRun(
+        url, recipe.mlflow.experiment, run_id=run_id, name=folder.name, settings=settings
+    )
 
 
 def loaded_recipe(recipe: str, settings: list[str] | None) -> RunRecipe:

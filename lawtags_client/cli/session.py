@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import logging
-import math
 import os
 import sys
 import textwrap
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import typer
 
+from lawtags_client.cli.json_lines import json_line
 from lawtags_client.settings import LOCAL_PROFILE, STACK_FOLDER
 from lawtags_client.terminal import escape_controls
 
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from lawtags_client.runs.progress import Progress
 
 T = TypeVar("T")
+LogFormat = Literal["text", "json"]
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
@@ -53,6 +53,7 @@ class Session:
         profile: the profile of the settings file.
         verbose: 0, 1 or 2.
         no_input: whether every question is answered with no.
+        log_format: ``text``, or ``json`` for one JSON object per line on stderr.
         cancel_on_interrupt: whether Ctrl-C cancels the followed job, too.
         followed: returns the id of the job on the platform that the command follows at the moment.
     """
@@ -61,17 +62,25 @@ class Session:
     profile: str | None = None
     verbose: int = 0
     no_input: bool = False
+    log_format: LogFormat = "text"
     cancel_on_interrupt: bool = False
     followed: Callable[[], str | None] = lambda: None
 
     def __post_init__(self) -> None:
         level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(self.verbose, 2)]
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(LogFormatter("%(levelname)s %(name)s: %(message)s"))
+        handler.setFormatter(self._formatter())
         logging.basicConfig(level=level, handlers=[handler])
         if self.verbose < 2:
             # Two lines per request would drown what a run says.
             logging.getLogger("httpx").setLevel(logging.WARNING)
+
+    def _formatter(self) -> logging.Formatter:
+        if self.log_format == "text":
+            return LogFormatter("%(levelname)s %(name)s: %(message)s")
+        from lawtags_client.cli.json_log import JsonLogFormatter
+
+        return JsonLogFormatter()
 
     @functools.cached_property
     def console(self) -> Console:
@@ -101,6 +110,11 @@ class Session:
 
     def report(self, text: str) -> None:
         """Print one line about what is happening, beside the result."""
+        if self.log_format == "json":
+            from lawtags_client.cli.json_log import JsonProgress
+
+            JsonProgress().report(text)
+            return
         self.messages.print(escape_controls(text), markup=False, soft_wrap=True)
 
     def table(
@@ -153,6 +167,10 @@ class Session:
 
     def progress(self) -> contextlib.AbstractContextManager[Progress]:
         """Progress as fits the console: bars in a terminal, lines elsewhere."""
+        if self.log_format == "json":
+            from lawtags_client.cli.json_log import JsonProgress
+
+            return contextlib.nullcontext(JsonProgress())
         from lawtags_client.cli.progress import shown
 
         return shown(self.messages)
@@ -174,20 +192,3 @@ class Session:
         from lawtags_client.cli.interruption import run_interruptible
 
         return run_interruptible(self, work, left_behind=left_behind)
-
-
-def json_line(value: Mapping[str, object]) -> str:
-    """An object as one line of strict JSON that cannot steer a terminal."""
-    text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, default=str)
-    return escape_controls(text) + "\n"
-
-
-def _finite(value: object) -> object:
-    # JSON has neither NaN nor infinity, and a diverged training has both.
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    return value

@@ -42,6 +42,11 @@ MaxSteps = Annotated[
 MethodName = Annotated[
     str, typer.Option("--method", help="Training method: lora, lora_merged or all_weights.")
 ]
+WandbProject = Annotated[
+    str | None,
+    typer.Option("--wandb-project", help="Weights & Biases project that the platform reports to."),
+]
+WandbEntity = Annotated[str | None, typer.Option("--wandb-entity", help="Its user or team.")]
 OutputModel = Annotated[
     str | None, typer.Option("--output-model", "-m", help="Name of the tuned model, namespace/name.")
 ]
@@ -100,6 +105,8 @@ def customize(
     max_steps: MaxSteps = None,
     settings: Hyperparameter = None,
     intent: Intent = None,
+    wandb_project: WandbProject = None,
+    wandb_entity: WandbEntity = None,
     wait: Wait = True,
     cancel_on_interrupt: CancelOnInterrupt = False,
 ) -> None:
@@ -109,6 +116,7 @@ def customize(
     """
     from lawtags_client.cli.overrides import parse_settings
     from lawtags_client.platform.choice import require_v1
+    from lawtags_client.types.customizer import WandBData
 
     session.cancel_on_interrupt = cancel_on_interrupt
     chosen = _method(method, adapter_dim)
@@ -130,6 +138,7 @@ def customize(
                 output_model=output_model,
                 intent=intent,
                 hyperparameters=parse_settings(settings or []),
+                wandb=WandBData(project=wandb_project, entity=wandb_entity) if wandb_project else None,
             )
             await _follow(session, nemo, job, wait=wait)
             return job

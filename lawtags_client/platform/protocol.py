@@ -99,6 +99,8 @@ class FineTuneIntent:
         description: for people who look at the platform.
         layout: ``micro_batch_size``, ``precision`` and ``max_seq_length``, where the recipe gives them; on v1
             the config decides.
+        wandb: ``project``, ``entity``, ``notes`` and ``tags`` for Weights & Biases; empty if the recipe has
+            none. Where a training is reported makes no other training.
     """
 
     key: str
@@ -108,6 +110,7 @@ class FineTuneIntent:
     output_model: str
     description: str = ""
     layout: Mapping[str, JsonValue] = field(default_factory=dict)
+    wandb: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,8 @@ from lawtags_client.types.customizer import (
     CustomizationTarget,
     Hyperparameters,
     TrainingOption,
+    WandBData,
+    WandBIntegration,
 )
 from lawtags_client.types.evaluator import EvaluationConfigRequest, EvaluationTargetRequest
 
@@ -143,7 +145,9 @@ class V1Platform:
         # The key is unique to the run, and so is its token: a plan can say what will be sent.
         token = hashlib.sha256(intent.key.encode()).hexdigest()[:32]
         try:
-            job = await self._nemo.customizer.submit(request, key=intent.key, token=token)
+            job = await self._nemo.customizer.submit(
+                request, key=intent.key, token=token, integrations=_integrations(intent)
+            )
         except APIError as problem:
             raise advised(problem, dataset=intent.dataset) from None
         if job.output_model is None:
@@ -274,6 +278,12 @@ def _layout(option: TrainingOption) -> TrainingLayout:
         tensor_parallel=option.tensor_parallel_size or 1,
         pipeline_parallel=option.pipeline_parallel_size or 1,
     )
+
+
+def _integrations(intent: FineTuneIntent) -> list[WandBIntegration]:
+    if not intent.wandb:
+        return []
+    return [WandBIntegration(wandb=WandBData.model_validate(dict(intent.wandb)), type="wandb")]
 
 
 def service_addresses(settings: Settings) -> dict[str, str]:

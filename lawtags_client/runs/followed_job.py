@@ -66,6 +66,7 @@ async def follow_job(
             series.add(sign.points)
             series.peak_memory = sign.peak_memory or series.peak_memory
             events.add(sign.points)
+            await context.tracking.points(sign.points)
             found = monitor.update(sign)
             state = monitor.state()
             # Each step once: late points are reported with the next one.

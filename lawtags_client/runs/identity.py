@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lawtags_client.curation.read.sources import QuestionSource
 
 # A recipe's keys that change how long a run takes, or what people read, and none of its results.
-_IMMATERIAL = ("description", "wait")
+_IMMATERIAL = ("description", "wait", "wandb", "mlflow")
 # The same, within its sections: the number of threads does not change a fit, and repeats only add results.
 _IMMATERIAL_OPTIONS = {
     "retriever": ("threads",),

@@ -135,6 +135,34 @@ class OverfittingSection(Section):
     rise: float = Field(default=0.02, ge=0)
 
 
+class WandbSection(Section):
+    """Weights & Biases, to which the platform reports the training, with the key of ``wandb_api_key``.
+
+    Attributes:
+        project: absent: nothing is reported, unless ``wandb_project`` is set for all jobs.
+        entity: user or team; absent: that of the key.
+        notes: for people.
+        tags: for people.
+    """
+
+    project: str | None = Field(default=None, min_length=1)
+    entity: str | None = None
+    notes: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+class MlflowSection(Section):
+    """An MLflow server, to which the run reports itself, with the token of ``MLFLOW_TRACKING_TOKEN``.
+
+    Attributes:
+        uri: of the server, without credentials; absent: nothing is reported.
+        experiment: made if it does not exist.
+    """
+
+    uri: str | None = Field(default=None, pattern=r"^https?://[^/@\s]+(/[^@\s]*)?$")
+    experiment: str = Field(default="lawtags", min_length=1)
+
+
 class RetrieverSection(Section):
     """The classifier that the tuned model is mixed with.
 
@@ -266,6 +294,8 @@ class Recipe(Section):
         encoder: the sentence encoder that is tuned.
         evaluation: how the systems are judged.
         wait: how long a run waits.
+        wandb: Weights & Biases.
+        mlflow: an MLflow tracking server.
         gates: bounds that the verdict must keep.
     """
 
@@ -281,6 +311,8 @@ class Recipe(Section):
     encoder: EncoderSection = EncoderSection()
     evaluation: EvaluationSection = EvaluationSection()
     wait: WaitSection = WaitSection()
+    wandb: WandbSection = WandbSection()
+    mlflow: MlflowSection = MlflowSection()
     gates: tuple[Gate, ...] = ()
 
     def record(self) -> JsonRow:

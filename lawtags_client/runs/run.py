@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +22,9 @@ from lawtags_client.runs.lock import run_lock
 from lawtags_client.runs.outputs import StageOutput
 from lawtags_client.runs.progress import Progress
 from lawtags_client.runs.recipe import Recipe
+from lawtags_client.runs.spans import run_span
 from lawtags_client.runs.stage import OutputT, RunContext, Stage, code_version, intact, left, stage_digest
+from lawtags_client.runs.tracking import Tracker
 
 # Stages that a finished run may be asked for in addition: their options are no inputs of the run.
 _ON_REQUEST = frozenset({"repeats"})
@@ -58,6 +62,7 @@ async def execute(
     until: str | None = None,
     profile: str | None = None,
     services: Mapping[str, str] | None = None,
+    tracker: Callable[[str], AbstractAsyncContextManager[Tracker | None]] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> RunResult:
     """Carry out a run to its end; called again after an interruption, it resumes.
@@ -77,6 +82,7 @@ async def execute(
         until: stop after the stage of this name.
         profile: the profile that the platform came from, for later users of the run.
         services: address of each service, which is an input, too; None if that does not matter.
+        tracker: opens the server that keeps track of the run, given the run's identity.
         clock: seconds, for the reported durations.
 
     Raises:
@@ -90,7 +96,13 @@ async def execute(
         context = RunContext(folder, recipe, tuple(data), test, platform, ledger, progress, scheduler)
         await _record(context, [stage.name for stage in steps], profile, services)
         runner = _StageRunner(steps, context, clock)
-        await runner.run(until)
+        names = {"run": folder.name, "recipe": recipe.name, "id": context.run_id()}
+        opening = contextlib.nullcontext() if tracker is None else tracker(context.run_id())
+        with run_span("lawtags run", names):
+            async with opening as context.tracker:
+                await runner.run(until)
+                if until is None and runner.redone:
+                    await context.tracking.finished(folder)
         return RunResult(folder, context.outputs, tuple(runner.redone))
 
 
@@ -209,7 +221,8 @@ class _StageRunner:
         started, cpu = self._clock(), time.process_time()
         context.ledger.begin(stage.name, digest)
         try:
-            output = await stage.run(context)
+            with run_span(f"lawtags {stage.name}", {"stage": stage.name, "number": number}):
+                output = await stage.run(context)
         except LawtagsError as problem:
             context.ledger.fail(stage.name, problem.as_dict())
             raise

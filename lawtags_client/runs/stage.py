@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -16,12 +17,13 @@ from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.outputs import StageOutput
 from lawtags_client.runs.progress import Progress
 from lawtags_client.runs.recipe import Recipe
+from lawtags_client.runs.tracking import RunTracking, Tracker
 from lawtags_client.version import __version__
 
 OutputT = TypeVar("OutputT", bound=StageOutput)
 
 
-@dataclass(slots=True)
+@dataclass
 class RunContext:
     """All that a stage may know.
 
@@ -34,6 +36,7 @@ class RunContext:
         ledger: the run's memory.
         progress: whom to tell.
         scheduler: address of a Dask scheduler, or None for this machine.
+        tracker: the server that keeps track of the run, or None.
         outputs: what the stages before this one left for it, by stage name.
     """
 
@@ -45,6 +48,7 @@ class RunContext:
     ledger: Ledger
     progress: Progress
     scheduler: str | None = None
+    tracker: Tracker | None = None
     outputs: dict[str, StageOutput] = field(default_factory=dict)
 
     def left(self, kind: type[OutputT]) -> OutputT:
@@ -54,6 +58,11 @@ class RunContext:
     def find(self, kind: type[OutputT]) -> OutputT | None:
         """As ``left``; None in a run of a release that did not have that stage."""
         return next((output for output in self.outputs.values() if isinstance(output, kind)), None)
+
+    @cached_property
+    def tracking(self) -> RunTracking:
+        """Reports the run to its tracker, if it has one."""
+        return RunTracking(self.tracker, self.progress)
 
     @property
     def curated(self) -> Path:

@@ -110,6 +110,7 @@ class TrainingMonitor:
         self._points: dict[str, dict[int, float]] = {}
         self._lines: deque[str] = deque(maxlen=_SHOWN_LINES)
         self.overfitting: Overfitting | None = None
+        self._announced = False
 
     def update(self, sign: JobUpdate) -> Overfitting | None:
         """Take in a sign of life.
@@ -139,8 +140,11 @@ class TrainingMonitor:
     def _judge(self) -> Overfitting | None:
         if self._rule is None:
             return None
-        known, self.overfitting = self.overfitting, find_overfitting(self.curves(), self._rule)
-        return self.overfitting if known is None else None
+        self.overfitting = find_overfitting(self.curves(), self._rule)
+        if self.overfitting is None or self._announced:
+            return None
+        self._announced = True
+        return self.overfitting
 
     def curves(self) -> dict[str, Curve]:
         """Points by series, by rising step."""

@@ -21,6 +21,7 @@ from lawtags_client.runs.hyperparameters import job_layout
 from lawtags_client.runs.ledger import StageRecord
 from lawtags_client.runs.outputs import CustomizeOutput, PlanOutput, UploadOutput
 from lawtags_client.runs.overfitting import Overfitting
+from lawtags_client.runs.recipe import WandbSection
 from lawtags_client.runs.series import StoppedTraining, TrainingRecord
 from lawtags_client.runs.stage import RunContext, file_digests
 from lawtags_client.runs.stages.encoder import tuning_beside
@@ -89,10 +90,11 @@ class _Training:
         return self._finish(job, followed, wanted, stopped)
 
     async def _submit(self, hyperparameters: JsonObject, key: str) -> JobReference:
-        context = self._context
+        context, plan = self._context, self._plan
         intent = job_intent(context, hyperparameters, key, run=context.folder.name)
         job = await context.platform.submit(intent)
         context.progress.note(f"job {job.id} makes {job.output_model}")
+        await context.tracking.started(job.id, plan.config, hyperparameters)
         return job
 
     def _read_stopped(self) -> StoppedTraining | None:
@@ -172,7 +174,15 @@ def job_intent(context: RunContext, hyperparameters: JsonObject, key: str, *, ru
         output_model=plan.output_model,
         description=f"lawtags run {run}",
         layout=job_layout(context.recipe.training),
+        wandb=reported_to(context.recipe.wandb),
     )
+
+
+def reported_to(wandb: WandbSection) -> dict[str, JsonValue]:
+    if wandb.project is None:
+        return {}
+    found = wandb.model_dump(mode="json", exclude_none=True)
+    return {name: value for name, value in found.items() if value != []}
 
 
 def shortened(hyperparameters: JsonObject, steps: int) -> dict[str, JsonValue]:

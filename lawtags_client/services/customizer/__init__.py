@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
@@ -266,6 +266,7 @@ class Customizer:
         key: str | None = None,
         data: str | None = None,
         token: str | None = None,
+        integrations: Sequence[WandBIntegration] = (),
         extra_headers: Mapping[str, str] | None = None,
         extra_body: Mapping[str, JsonValue] | None = None,
     ) -> Job:
@@ -276,6 +277,8 @@ class Customizer:
             key: idempotency key; by default computed from the request and ``data``.
             data: a digest of what it trains on.
             token: what the job carries; random by default. It must be unique to the intent.
+            integrations: where it is reported, if the request does not say; not part of its intent. By
+                default, Weights & Biases if the setting ``wandb_project`` is set.
             extra_headers: sent with the request that creates the job; not part of its intent.
             extra_body: fields of the API that ``request`` does not have; part of the intent.
 
@@ -290,6 +293,10 @@ class Customizer:
         async def post(intent: Intent) -> CustomizationJob:
             secret = self._owner.settings.wandb_api_key
             marked = _with_token(request, intent)
+            wanted_reports = [*integrations] or self._default_integrations()
+            # An explicit null would differ from what other clients send.
+            if wanted_reports and not marked.integrations and "integrations" not in (extra_body or {}):
+                marked.integrations = wanted_reports
             return await self.jobs.create(
                 marked, wandb_api_key=secret, extra_headers=headers, extra_body=extra_body
             )
@@ -303,6 +310,15 @@ class Customizer:
         submission = Submission(post, self.jobs.get, find, lambda job: job.id, clash)
         record = await submit(wanted, submission, store=self._owner.intents, clock=self._owner.clock)
         return Job(record, self._owner)
+
+    def _default_integrations(self) -> list[WandBIntegration]:
+        settings = self._owner.settings
+        if settings.wandb_project is None:
+            return []
+        data = WandBData(project=settings.wandb_project)
+        if settings.wandb_entity is not None:
+            data.entity = settings.wandb_entity
+        return [WandBIntegration(wandb=data, type="wandb")]
 
     async def _find(self, request: CustomizationJobRequest, intent: Intent) -> CustomizationJob | None:
         """The job that carries the token."""

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import re
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from made_run import HOSTILE
 from rich.console import Console
 
+from lawtags_client.cli.json_log import JsonLogFormatter, JsonProgress
 from lawtags_client.cli.progress import ProgressLines, shown
 from lawtags_client.runs.progress import LoggedProgress, Progress
 from lawtags_client.runs.training_monitor import TrainingState
@@ -147,3 +152,37 @@ def test_a_log_gets_one_line_each(caplog: pytest.LogCaptureFixture) -> None:
         tell_everything(LoggedProgress())
     assert len(caplog.records) == 5
     assert all(record.getMessage().isprintable() for record in caplog.records)
+
+
+def test_json_events_are_one_object_a_line() -> None:
+    out = io.StringIO()
+    progress = JsonProgress(out)
+    tell_everything(progress)
+    progress.training(STATE)
+    progress.table("t", ["system", "F1"], [["base", "0.1"]])
+    rows = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [row["event"] for row in rows] == [
+        "stage", "progress", "note", "finished", "skipped", "training", "table"
+    ]  # fmt: skip
+    assert rows[1]["message"] == HOSTILE and "\x1b" not in out.getvalue()
+    assert (rows[5]["steps"], rows[5]["seconds_left"], rows[5]["stage"]) == (31, 18.2, "plan")
+    assert rows[6]["rows"] == [{"system": "base", "F1": "0.1"}]
+
+
+def test_a_log_record_is_one_object_a_line() -> None:
+    try:
+        raise ValueError(HOSTILE)
+    except ValueError:
+        record = logging.LogRecord("x", logging.WARNING, "f", 1, "said %s", (HOSTILE,), sys.exc_info())
+    line = JsonLogFormatter().format(record)
+    assert "\n" not in line and "\x1b" not in line
+    row = json.loads(line)
+    assert (row["event"], row["level"], row["message"]) == ("log", "warning", f"said {HOSTILE}")
+    assert "ValueError" in row["traceback"]
+
+
+def test_a_command_reports_errors_in_the_format_that_was_asked_for(tmp_path: Path) -> None:
+    words = [str(Path(sys.executable).with_name("lawtags")), "runs", "show", "none", "--log-format", "json"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert json.loads(done.stderr)["error"] == "ConfigurationError"

@@ -144,9 +144,10 @@ def test_any_curves_are_judged(
 
 def test_a_monitor_reports_overfitting_once_and_what_is_known() -> None:
     now = Now()
-    monitor = TrainingMonitor("cust-1", timer=StepTimer(60, 10), tokens_per_step=400.0, rule=RULE, clock=now)
+    monitor = TrainingMonitor("cust-1", timer=StepTimer(90, 10), tokens_per_step=400.0, rule=RULE, clock=now)
     found = []
-    losses = [(3.0, 2.0), (2.0, 1.5), (1.0, 1.6), (0.5, 1.7), (0.4, 1.8)]
+    # It recovers for a while, which is no second finding.
+    losses = [(3.0, 2.0), (2.0, 1.5), (1.0, 1.6), (0.5, 1.7), (0.4, 1.8), (0.4, 1.5), (0.3, 1.8), (0.2, 1.8)]
     for number, (train, val) in enumerate(losses):
         now.seconds += 20.0
         step = 10 * number + 9
@@ -155,13 +156,13 @@ def test_a_monitor_reports_overfitting_once_and_what_is_known() -> None:
             "running", step + 1, points=points, lines=(f"line {number}",), times=((step, now.seconds),)
         )
         found.append(monitor.update(sign))
-    assert [each is not None for each in found] == [False, False, False, True, False]
+    assert [each is not None for each in found] == [False] * 3 + [True] + [False] * 4
     state = monitor.state()
-    assert (state.steps, state.total_steps, state.best) == (50, 60, (20, 1.5))
-    assert state.lines == ("line 1", "line 2", "line 3", "line 4")
+    assert (state.steps, state.total_steps, state.best) == (80, 90, (20, 1.5))
+    assert state.lines == ("line 4", "line 5", "line 6", "line 7")
     assert state.tokens_per_second == pytest.approx(200.0)
     assert state.seconds_left == pytest.approx(20.0)
-    assert state.words() == "train loss 0.4000, val loss 1.8000, 200 tokens/s, 0:20 left"
+    assert state.words() == "train loss 0.2000, val loss 1.8000, 200 tokens/s, 0:20 left"
     assert state.as_json()["overfitting"] == str(state.overfitting)
 
 

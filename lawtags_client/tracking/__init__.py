@@ -1,0 +1,1 @@
+"""Reporting runs to servers that keep track of experiments."""
