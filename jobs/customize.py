@@ -5,7 +5,7 @@ Example: python jobs/customize.py law/tags --config google/gemma-2-2b@v1.0.0+80G
 
 from __future__ import annotations
 
-from lawtags_client.cli.command import run_script
+from lawtags_client.cli.script import run_script
 from lawtags_client.cli.steps import customize
 
 if __name__ == "__main__":

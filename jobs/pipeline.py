@@ -5,8 +5,8 @@ Example: python jobs/pipeline.py gemma-2-2b --data questions.jsonl --name gemma
 
 from __future__ import annotations
 
-from lawtags_client.cli.command import run_script
 from lawtags_client.cli.run import run
+from lawtags_client.cli.script import run_script
 
 if __name__ == "__main__":
     run_script(run, __doc__)

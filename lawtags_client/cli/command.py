@@ -102,22 +102,6 @@ def _as_command(function: Callable[Concatenate[Session, P], None], profile: obje
     return wrapped
 
 
-def run_script(function: Callable[..., None], description: str | None) -> None:
-    """Run a command as a script of its own, with the same options.
-
-    Args:
-        function: the command.
-        description: what ``--help`` says, in place of the command's own words.
-    """
-    app = typer.Typer(
-        pretty_exceptions_enable=False,
-        add_completion=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )
-    app.command(help=description)(function)
-    app()
-
-
 def explain(problem: LawtagsError, *, as_json: bool) -> None:
     """Print an error on stderr, in words or as one JSON object."""
     if as_json:

@@ -136,6 +136,13 @@ _TEXT_RULES = (
         lambda found: "lawtags jobs ls --status running",
     ),
     _Rule(
+        "no-node",
+        re.compile(r"\b0/\d+ nodes are available|\bUnschedulable\b|untolerated taint"),
+        "No node of the cluster can take the training.",
+        "Compare the tolerations and node selectors of the training config with the nodes that have GPUs",
+        lambda found: "kubectl get nodes --label-columns nvidia.com/gpu.product",
+    ),
+    _Rule(
         "diverged",
         re.compile(r"loss (became|is) (nan|-?inf)", re.I),
         "The loss is no longer a number.",

@@ -152,6 +152,7 @@ def test_a_config_without_its_version_is_refused_with_the_way_to_list_them(
         ("Access to model google/gemma-2-2b is restricted. You must have access to it", "hub-token"),
         ("OOMKilled: Container main was terminated", "gpu-memory"),
         ("NotEnoughResources: 0/1 nodes are available: 1 Insufficient nvidia.com/gpu.", "no-free-gpu"),
+        ("0/3 nodes are available: 3 node(s) had untolerated taint {nvidia.com/gpu: present}.", "no-node"),
         ("KeyError: 'completion'", "dataset-schema"),
         ("Batch size 16 is larger than the number of validation samples", "batch-larger-than-validation"),
         ("the training loss became nan at step 7. Lower learning_rate", "diverged"),

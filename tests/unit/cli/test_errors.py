@@ -18,7 +18,8 @@ import pytest
 from made_run import make_run
 
 from lawtags_client import cli
-from lawtags_client.cli.command import command, explain, run_script
+from lawtags_client.cli.command import command, explain
+from lawtags_client.cli.script import run_script
 from lawtags_client.cli.session import Session
 from lawtags_client.client import NeMo
 from lawtags_client.curation.execution import _client
