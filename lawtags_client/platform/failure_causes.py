@@ -137,7 +137,8 @@ _TEXT_RULES = (
     ),
     _Rule(
         "no-node",
-        re.compile(r"\b0/\d+ nodes are available|\bUnschedulable\b|untolerated taint"),
+        # With the GPUs all in use, the scheduler lists the tainted nodes beside them.
+        re.compile(r"(?m)^(?!.*Insufficient nvidia).*(\b0/\d+ nodes are available|\bUnschedulable\b)"),
         "No node of the cluster can take the training.",
         "Compare the tolerations and node selectors of the training config with the nodes that have GPUs",
         lambda found: "kubectl get nodes --label-columns nvidia.com/gpu.product",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def test_the_compose_file_keeps_the_specification() -> None:
 
     parsed = PyCompose.from_json(json.dumps(compose()))
     parsed.validate()
-    assert set(parsed.service_names()) == {"stack", "run"}
+    assert set(parsed.service_names()) == set(compose()["services"])
 
 
 def test_the_compose_check_would_notice_an_unknown_key() -> None:
@@ -38,14 +39,91 @@ def test_the_compose_check_would_notice_an_unknown_key() -> None:
         PyCompose.from_json(json.dumps(wrong))
 
 
-def test_compose_commands_are_commands_of_lawtags() -> None:
-    from typer.testing import CliRunner
+def test_compose_commands_are_commands_of_lawtags_and_dask() -> None:
+    from distributed.cli import dask_scheduler, dask_worker
+    from typer.main import get_command
 
     from lawtags_client.cli.app import app
 
+    seen = set()
+    for name, service in compose()["services"].items():
+        words = [str(word) for word in (*service.get("entrypoint", ["lawtags"]), *service["command"])]
+        if words[0] == "lawtags":
+            command: Any = get_command(app)
+            rest = words[1:]
+            while hasattr(command, "commands"):
+                command = command.commands[rest.pop(0)]
+            command.make_context(name, rest)
+        elif words[0] == "dask":
+            mains = {"scheduler": dask_scheduler.main, "worker": dask_worker.main}
+            mains[words[1]].make_context(name, words[2:])
+        else:
+            assert words[0] in ("tensorboard", "mlflow", "true")
+        seen.add(words[0])
+    assert {"lawtags", "dask"} <= seen
+
+
+def test_no_service_of_compose_runs_as_root_or_writes_outside_its_volumes() -> None:
+    given = compose()
+    for name, service in given["services"].items():
+        assert service["user"] == "10001:10001", name
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        for volume in service.get("volumes", []):
+            assert volume.startswith(("./", *given["volumes"]))
+        for port in service.get("ports", []):
+            assert port.startswith("127.0.0.1:")
+        if service.get("ports"):
+            assert service["healthcheck"]["test"][0] == "CMD"
+        for other, condition in service.get("depends_on", {}).items():
+            needed = given["services"][other]
+            assert condition["condition"] != "service_healthy" or "healthcheck" in needed
+            # What a service waits for is started with it.
+            assert set(service.get("profiles", [])) <= set(
+                needed.get("profiles", service.get("profiles", []))
+            )
+
+
+def test_the_healthchecks_of_compose_ask_ports_that_are_served() -> None:
     for service in compose()["services"].values():
-        words = [word for word in service["command"] if not word.startswith(("-", "/"))]
-        shown = CliRunner().invoke(app, [*words[: 2 if words[0] == "local" else 1], "--help"])
-        assert shown.exit_code == 0, shown.output
-        for option in (word for word in service["command"] if word.startswith("--")):
-            assert option in shown.output
+        if "healthcheck" in service:
+            port = re.search(r"127\.0\.0\.1:(\d+)/", service["healthcheck"]["test"][-1])
+            assert port is not None
+            assert port[1] in {published.rpartition(":")[2] for published in service["ports"]}
+
+
+def stages() -> dict[str, str]:
+    """The stages of the Dockerfile: name to what it begins with."""
+    return {
+        name: base
+        for base, name in re.findall(r"^FROM (\S+) AS (\S+)$", (ROOT / "Dockerfile").read_text(), re.M)
+    }
+
+
+def test_the_dockerfile_copies_what_exists_and_ends_without_root() -> None:
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    for line in lines:
+        words = [word for word in line.split() if not word.startswith("--chown")]
+        if words[:1] == ["COPY"] and not words[1].startswith("--from"):
+            for source in words[1:-1]:
+                assert (ROOT / source).exists(), source
+                assert f"!{source}" in ignored, source
+        if words[:1] == ["COPY"] and words[1].startswith("--from="):
+            assert words[1].removeprefix("--from=") in stages()
+    assert list(stages())[-1] == "full"
+    assert stages()["client"] == stages()["full"] == "runtime"
+    runtime = lines[lines.index("FROM python:3.11-slim-bookworm AS runtime") :]
+    assert "USER 10001:10001" in runtime
+
+
+def test_the_client_image_has_no_torch() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    extras = re.findall(r"'\.\[([a-z,]+)\]'", text)
+    assert extras == ["tag,report", "all"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"]]
+    for extra in extras[0].split(","):
+        wanted += project["optional-dependencies"][extra]
+    names = {re.split(r"[<>=\[;\s]", each)[0] for each in wanted}
+    assert not names & {"torch", "transformers", "peft", "nemo-curator", "lawtags"}
