@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lawtags_client import NeMo
+from lawtags_client.intents import SqliteIntents
 from lawtags_client.platform import FineTuneIntent, TrainingLayout
 from lawtags_client.platform.v1 import V1Platform
 from lawtags_client.runs.hyperparameters import job_hyperparameters, plan_steps
@@ -213,13 +214,16 @@ class Trainings:
         return len(self._tokenizer.encode(text).ids)
 
 
-async def measured(trainings: Trainings, stack: StackThread, runs: int) -> list[Outcome]:
+async def measured(
+    trainings: Trainings, stack: StackThread, runs: int, intents: SqliteIntents
+) -> list[Outcome]:
     """The outcomes: first that of the calibrating training, then those of the others."""
     found = []
     async with NeMo.from_env(
         platform_url=stack.platform_url,
         data_store_url=stack.data_store_url,
         inference_url=stack.inference_url,
+        intents=intents,
     ) as nemo:
         for name, (count, words, options) in list(SHAPES.items())[: runs + 1]:
             found.append(
@@ -247,7 +251,9 @@ def main() -> None:
         base = make_base(folder / "base")
         trainings = Trainings(base, folder / "data")
         with StackThread(folder / "stack", options=StackOptions(base_models={BASE: base})) as stack:
-            found = asyncio.run(measured(trainings, stack, options.runs))
+            found = asyncio.run(
+                measured(trainings, stack, options.runs, SqliteIntents(folder / "intents.sqlite"))
+            )
     judged = found[1:]
     in_time = sum(abs(each.time_error) <= 0.2 for each in judged)
     in_memory = sum(abs(each.memory_error) <= 0.15 for each in judged)

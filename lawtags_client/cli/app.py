@@ -22,6 +22,7 @@ from lawtags_client.cli import (
     run,
     runs,
     steps,
+    sweep,
     tag,
     trace,
 )
@@ -56,6 +57,7 @@ _WHOLE, _STEPS, _LOOK = "Pipeline", "Individual steps", "Inspect and manage"
 app.command(rich_help_panel=_WHOLE)(demo.demo)
 app.command(rich_help_panel=_WHOLE)(run.run)
 app.command(rich_help_panel=_WHOLE)(plan.plan)
+app.command(rich_help_panel=_WHOLE)(sweep.sweep)
 app.add_typer(recipes.app, name="recipe", rich_help_panel=_WHOLE)
 app.command("curate", rich_help_panel=_STEPS)(curate.curate)
 app.command(rich_help_panel=_STEPS)(steps.upload)

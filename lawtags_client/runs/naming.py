@@ -16,6 +16,8 @@ from lawtags_client.runs.repeats import FOLDER as REPEATS
 
 PLANS = "plans"
 """The folder beside the runs in which plans are made."""
+SWEEPS = "sweeps"
+"""The folder beside the runs that holds sweeps."""
 
 _LEDGER = "ledger.sqlite"
 
@@ -26,10 +28,10 @@ def checked_name(name: str) -> str:
     Raises:
         ConfigurationError: it cannot.
     """
-    if not re.fullmatch(r"\w[\w.-]{0,99}", name) or name == PLANS:
+    if not re.fullmatch(r"\w[\w.-]{0,99}", name) or name in (PLANS, SWEEPS):
         raise ConfigurationError(
             f"{name!r} cannot be the name of a run",
-            hint=f"Use letters, digits, '-', '_' and '.', and not {PLANS!r}. "
+            hint=f"Use letters, digits, '-', '_' and '.', and not {PLANS!r} or {SWEEPS!r}. "
             "Use --runs for the folder that holds the runs.",
         )
     return name
@@ -38,6 +40,11 @@ def checked_name(name: str) -> str:
 def plan_folder(runs: Path, name: str) -> Path:
     """The folder of a plan, which is no run and touches none."""
     return runs / PLANS / checked_name(name)
+
+
+def sweep_folder(runs: Path, name: str) -> Path:
+    """The folder of a sweep, whose trials are runs of their own."""
+    return runs / SWEEPS / checked_name(name)
 
 
 def dated_name(recipe: str, day: date) -> str:

@@ -6,6 +6,7 @@ second one trains up to the step that was best.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict
 
@@ -34,6 +35,9 @@ class Customize:
     version = 1
     leaves = CustomizeOutput
 
+    def __init__(self, *, tune_encoder: bool = True) -> None:
+        self._tune_encoder = tune_encoder
+
     def inputs(self, context: RunContext) -> Mapping[str, object]:
         plan, overfitting = context.left(PlanOutput).plan, context.recipe.overfitting
         return {
@@ -50,7 +54,7 @@ class Customize:
         record = context.ledger.stage(self.name)
         assert record is not None
         try:
-            async with tuning_beside(context):
+            async with tuning_beside(context) if self._tune_encoder else contextlib.nullcontext():
                 return await _Training(context, record).run()
         except (JobFailedError, JobCancelledError):
             context.ledger.add_failed_job(record)
