@@ -51,7 +51,7 @@ class SweepOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class SweepTrial:
     """A training of a sweep.
 
     Args:
@@ -89,7 +89,7 @@ class SweepResult:
     """
 
     schema_version: int = 1
-    trials: tuple[Trial, ...]
+    trials: tuple[SweepTrial, ...]
     steps: int
     left_out: int = 0
 
@@ -150,7 +150,7 @@ class Sweep:
         groups = list(dict.fromkeys(point.group for point in self.points))
         factor = self.options.factor
         ladder = [steps] if factor is None else rungs(steps, len(groups), factor)
-        alive, trials = groups, list[Trial]()
+        alive, trials = groups, list[SweepTrial]()
         for number, limit in enumerate(ladder, 1):
             points = [point for point in self.points if point.group in alive]
             most = limit if len(ladder) > 1 and number < len(ladder) else None
@@ -176,7 +176,7 @@ class Sweep:
             await self._execute(folder, self.recipe, platform, [Curate(), Plan()])
         return read_document(JobPlan, folder, "plan.json").steps
 
-    async def _rung(self, points: Sequence[SweepPoint], rung: int, most: int | None) -> list[Trial]:
+    async def _rung(self, points: Sequence[SweepPoint], rung: int, most: int | None) -> list[SweepTrial]:
         gate = asyncio.Semaphore(self.options.concurrency)
         planned: list[tuple[SweepPoint, Recipe, Path, int]] = []
         for point in points:
@@ -194,14 +194,18 @@ class Sweep:
             self._spent += steps
             planned.append((point, recipe, folder, steps))
 
-        async def one(point: SweepPoint, recipe: Recipe, folder: Path, steps: int) -> Trial:
+        async def one(point: SweepPoint, recipe: Recipe, folder: Path, steps: int) -> SweepTrial:
             async with gate:
                 return await self._train(point, recipe, folder, rung, steps)
 
         return list(await asyncio.gather(*(one(*each) for each in planned)))
 
-    async def _train(self, point: SweepPoint, recipe: Recipe, folder: Path, rung: int, steps: int) -> Trial:
-        trial = Trial(values=dict(point.values), group=point.group, run=folder.name, rung=rung, steps=steps)
+    async def _train(
+        self, point: SweepPoint, recipe: Recipe, folder: Path, rung: int, steps: int
+    ) -> SweepTrial:
+        trial = SweepTrial(
+            values=dict(point.values), group=point.group, run=folder.name, rung=rung, steps=steps
+        )
         chain: list[Stage] = [Curate(), Plan(), Upload(), Customize(tune_encoder=False)]
         async with self.open_platform(folder) as platform:
             try:
@@ -236,7 +240,7 @@ class Sweep:
             profile=self.profile,
         )
 
-    def _write(self, trials: Sequence[Trial]) -> SweepResult:
+    def _write(self, trials: Sequence[SweepTrial]) -> SweepResult:
         ranked = sorted(
             trials, key=lambda each: (-each.rung, each.val_loss is None, each.val_loss or 0.0, each.run)
         )

@@ -12,7 +12,7 @@ from lawtags_client.errors import ConfigurationError, RecipeError
 from lawtags_client.runs.recipe import load_recipe
 from lawtags_client.runs.sweeping.grid import parse_dimensions, points_of, recipe_of
 from lawtags_client.runs.sweeping.halving import kept, mean_losses, rungs
-from lawtags_client.runs.sweeping.sweep import SweepOptions, SweepResult, Trial, check_options
+from lawtags_client.runs.sweeping.sweep import SweepOptions, SweepResult, SweepTrial, check_options
 
 
 def test_every_combination_is_a_recipe_of_its_own() -> None:
@@ -83,8 +83,8 @@ def test_the_better_combinations_are_kept_and_one_that_diverged_is_the_worst() -
 
 
 def test_combinations_are_ranked_by_rung_and_mean() -> None:
-    def trial(group: str, rung: int, loss: float | None) -> Trial:
-        return Trial(values={}, group=group, run="", rung=rung, steps=1, val_loss=loss)
+    def trial(group: str, rung: int, loss: float | None) -> SweepTrial:
+        return SweepTrial(values={}, group=group, run="", rung=rung, steps=1, val_loss=loss)
 
     result = SweepResult(
         trials=(
