@@ -250,7 +250,7 @@ def test_a_part_is_redone_as_the_next_run_and_undone_runs_leave_nothing(
         "--from",
         "predict",
         "--set",
-        "evaluation.max_tags=2",
+        "evaluation.repeats=1",
         "--json",
     )
     assert redone.returncode == 0, redone.stderr

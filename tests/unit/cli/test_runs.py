@@ -32,6 +32,7 @@ from lawtags_client.tagging.storage import save_tagger
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LAWTAGS_INTENTS_PATH", str(tmp_path / "intents.sqlite"))
     make_run(tmp_path / "runs" / "one")
     make_run(tmp_path / "runs" / "two")
     for number, name in enumerate(("one", "two")):
@@ -108,6 +109,8 @@ def test_a_run_is_removed_by_its_full_name_and_after_a_confirmation(folder: Path
     assert "runs undo two" in done.stderr
     call("runs", "rm", "two", "--yes", "--keep-on-platform")
     assert not list((folder / "runs").iterdir())
+    # The audit still knows the job.
+    assert [intent.key for intent in SqliteIntents(folder / "intents.sqlite").all()] == ["customization:k"]
 
 
 def test_a_run_is_exported_as_the_folder_of_the_seed(folder: Path) -> None:
