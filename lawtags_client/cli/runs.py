@@ -215,6 +215,45 @@ def rm(
             session.say(f"Removed {folder}")
 
 
+@app.command("curve")
+@command
+def curve(
+    session: Session,
+    run: Run,
+    system: Annotated[
+        str, typer.Option("--system", help="tfidf, or retriever with the encoder of the run.")
+    ] = "retriever",
+    repeats: Annotated[int, typer.Option("--repeats", min=1, help="Sub-samples of each size.")] = 3,
+    runs: Runs = DEFAULT_RUNS,
+) -> None:
+    """Estimate what twice the data would bring, from fits on an eighth, a quarter, half and all of the rows.
+
+    Only this machine computes. The report shows the curve: lawtags report RUN.
+
+    Example: lawtags runs curve demo --system tfidf
+    """
+    from lawtags_client.extras import require
+    from lawtags_client.runs.learning_curve import measure_learning_curve
+    from lawtags_client.runs.overview import find_run
+
+    require(("tag",), "a learning curve")
+    folder = find_run(runs, run)
+    with session.progress() as progress:
+        found = measure_learning_curve(folder, system, repeats=repeats, on_progress=progress.update)
+    if session.json:
+        session.emit({**asdict(found), "sentence": found.sentence})
+        return
+    session.table(
+        ("training rows", "micro F1 [95 %]", "sub-samples"),
+        [
+            (f"{each.rows:,}", f"{each.micro_f1:.3f} [{each.low:.3f}, {each.high:.3f}]", str(each.samples))
+            for each in found.points
+        ],
+        title=f"Learning curve of {system}",
+    )
+    session.say(found.sentence)
+
+
 @app.command("export")
 @command
 def export(

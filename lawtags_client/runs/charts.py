@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from lawtags_client.runs.learning_curve import LearningCurve
     from lawtags_client.runs.metrics import SystemFigures
     from lawtags_client.runs.series import SeriesPoint
     from lawtags_client.runs.threshold_curve import ThresholdPoint
@@ -151,6 +152,26 @@ def thresholds(points: Sequence[ThresholdPoint], chosen: float | None) -> str:
     figure.legend(
         *axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=8
     )
+    return _svg(figure)
+
+
+def learning_curve(found: LearningCurve) -> str:
+    """Micro F1 against the training rows, and what the curve gives for twice as many."""
+    figure, axes = _figure(3.4, 2.4)
+    rows = [point.rows for point in found.points]
+    for point in found.points:
+        axes.plot([point.rows] * 2, [point.low, point.high], color=FIRST, linewidth=3, alpha=0.4)
+    axes.plot(rows, [point.micro_f1 for point in found.points], color=FIRST, marker="o", markersize=5)
+    last = found.points[-1]
+    ends = [last.micro_f1 + change for change in (found.gain, found.low, found.high)]
+    axes.plot([last.rows, found.doubled], [last.micro_f1, ends[0]], color=SECOND, linestyle=(0, (4, 3)))
+    axes.plot([found.doubled] * 2, ends[1:], color=SECOND, linewidth=3, alpha=0.4)
+    axes.plot([found.doubled], [ends[0]], color=SECOND, marker="o", markersize=5)
+    axes.set_xscale("log", base=2)
+    places = [*rows, found.doubled]
+    axes.set_xticks(places, [f"{place:,}" for place in places])
+    axes.set_xlabel("training rows", fontsize=8)
+    axes.set_ylabel("micro F1, 95 % interval", fontsize=8)
     return _svg(figure)
 
 

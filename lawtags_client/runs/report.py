@@ -15,6 +15,7 @@ from lawtags_client.runs.documents import read_document
 from lawtags_client.runs.facts import RunFacts
 from lawtags_client.runs.gates import gates_of
 from lawtags_client.runs.language_model import language_model_in_words
+from lawtags_client.runs.learning_curve import LearningCurve, find_learning_curve
 from lawtags_client.runs.lineage import Lineage
 from lawtags_client.runs.metrics import Difference, Metrics, QuestionsWon, read_metrics
 from lawtags_client.runs.model_card import attribution, data_licenses
@@ -119,6 +120,7 @@ class ReportData:
         figures: date, duration and cost.
         lineage: where the model comes from.
         thresholds: scores of the tagger at each threshold; empty without probabilities.
+        curve: the learning curve, if one was measured.
         licenses: licenses of the training rows, with the number of rows.
         attribution: credit for the data.
     """
@@ -135,6 +137,7 @@ class ReportData:
     figures: RunFigures
     lineage: Lineage
     thresholds: Sequence[ThresholdPoint]
+    curve: LearningCurve | None
     licenses: Mapping[str, int]
     attribution: str
 
@@ -163,6 +166,7 @@ class ReportData:
             pairs=[questions.won_and_lost(each) for each in counted],
             figures=RunFigures.read(folder, metrics),
             lineage=Lineage.read(folder),
+            curve=find_learning_curve(folder),
             thresholds=_thresholds(folder, [each.tags for each in questions.questions]),
             licenses=licenses,
             attribution=attribution,
@@ -217,6 +221,7 @@ def render_report(folder: Path, *, licenses: Mapping[str, int], attribution: str
         coverage_points=coverage_to_choose_from(metrics, first),
         loss_chart=charts.loss_curves(data.training.metrics),
         systems_chart=charts.systems(metrics.systems),
+        learning_chart=charts.learning_curve(data.curve) if data.curve else "",
         threshold_chart=charts.thresholds(data.thresholds, None) if data.thresholds else "",
         systems_shown=SHOWN_SYSTEMS,
         leader=leader,
