@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lawtags_client.checkpoints.archives import checkpoint_files
-from lawtags_client.checkpoints.distributed import read_distributed
+from lawtags_client.checkpoints.distributed import Chunk, ChunkedTensor, read_distributed
 from lawtags_client.checkpoints.extents import Extent
 from lawtags_client.checkpoints.inspection import inspect_checkpoint
 from lawtags_client.checkpoints.pickle_writing import write_pickle
@@ -376,3 +376,22 @@ def test_hostile_distributed_checkpoints_are_refused(
 def test_a_distributed_checkpoint_that_is_sound_is_read(tmp_path: Path) -> None:
     found = read_distributed(chunked(tmp_path, lambda _: None), "weights")
     assert found["w"].shape == (4, 4) and b"".join(found["w"].whole().blocks()) == bytes(64)
+
+
+def test_chunks_of_several_gpus_are_put_together(tmp_path: Path) -> None:
+    """Layers on different GPUs (axis 0), columns on different GPUs (axis 2)."""
+    import torch
+
+    whole = torch.arange(2 * 3 * 4.0).reshape(2, 3, 4)
+    chunks = []
+    for number, (layer, column) in enumerate([(1, 2), (0, 0), (1, 0), (0, 2)]):
+        part = whole[layer : layer + 1, :, column : column + 2].contiguous()
+        path = tmp_path / str(number)
+        path.write_bytes(part.numpy().tobytes())
+        chunks.append(Chunk((layer, 0, column), (1, 3, 2), extent(path)))
+    tensor = ChunkedTensor("w", "F32", (2, 3, 4), chunks)
+    assert b"".join(tensor.whole().blocks()) == whole.numpy().tobytes()
+    assert tensor.layer(1).shape == (3, 4)
+    assert b"".join(tensor.layer(1).blocks()) == whole[1].contiguous().numpy().tobytes()
+    rows = tensor.layer(1).rows(1, 2)
+    assert b"".join(rows.blocks()) == whole[1, 1:].contiguous().numpy().tobytes()
