@@ -7,6 +7,7 @@ second one trains up to the step that was best.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 
@@ -190,14 +191,28 @@ def reported_to(wandb: WandbSection) -> dict[str, JsonValue]:
 
 
 def shortened(hyperparameters: JsonObject, steps: int) -> dict[str, JsonValue]:
-    """The hyperparameters of a job that ends after so many steps.
+    """The hyperparameters of a job that ends after so many steps, as the longer one was at that step.
+
+    A schedule that fell to its end in fewer steps would train less: the learning rate ends where the longer
+    job had it.
 
     Args:
         hyperparameters: of the longer job.
-        steps: optimizer steps.
+        steps: optimizer steps, fewer than those of the longer job.
     """
-    warmup = hyperparameters.get("warmup_steps")
     wanted = {**hyperparameters, "max_steps": steps}
+    warmup = hyperparameters.get("warmup_steps")
     if isinstance(warmup, int):
         wanted["warmup_steps"] = min(warmup, steps - 1)
+    rate, longer = hyperparameters.get("learning_rate"), hyperparameters.get("max_steps")
+    flat = str(hyperparameters.get("optimizer", "")).endswith("flat_lr")
+    if not flat and isinstance(rate, int | float) and isinstance(longer, int):
+        lowest = hyperparameters.get("min_learning_rate")
+        # The platform's default where it is absent or 0.
+        end = float(lowest) if isinstance(lowest, int | float) and lowest > 0 else 0.1 * rate
+        begun = warmup if isinstance(warmup, int) else 0
+        share = min(max((steps - begun) / max(longer - begun, 1), 0.0), 1.0)
+        reached = end + (rate - end) * 0.5 * (1 + math.cos(math.pi * share))
+        # It must be below the learning rate itself.
+        wanted["min_learning_rate"] = min(reached, 0.999 * rate)
     return wanted

@@ -54,7 +54,7 @@ from lawtags_client.runs.recipe import parse_recipe
 from lawtags_client.runs.run import execute
 from lawtags_client.runs.stage import RunContext, Stage
 from lawtags_client.runs.stages.baselines import Baselines
-from lawtags_client.runs.stages.customize import Customize
+from lawtags_client.runs.stages.customize import Customize, shortened
 from lawtags_client.runs.stages.evaluate import Evaluate
 from lawtags_client.runs.stages.predict import PartAnswers, _first_tokens, _fit, _tagged
 from lawtags_client.runs.training_monitor import TrainingState
@@ -311,6 +311,12 @@ async def test_a_job_that_overfits_is_stopped_and_its_best_step_is_kept(tmp_path
     # A warm-up as long as the job would never reach the learning rate.
     wanted = {"max_steps": 20, "warmup_steps": 19}
     assert second.hyperparameters == {**first.hyperparameters, **wanted}
+    # With a learning rate, it ends where that of the longer job was at this step.
+    planned = {"learning_rate": 1e-3, "warmup_steps": 10, "max_steps": 110, "min_learning_rate": 0}
+    assert shortened(planned, 60) == planned | {"max_steps": 60, "min_learning_rate": pytest.approx(5.5e-4)}
+    assert shortened({**planned, "min_learning_rate": 5e-4}, 110)["min_learning_rate"] == pytest.approx(5e-4)
+    assert shortened(planned, 5)["min_learning_rate"] == pytest.approx(9.99e-4)
+    assert shortened({**planned, "optimizer": "adam_with_flat_lr"}, 60)["min_learning_rate"] == 0
     kept = json.loads((tmp_path / "customization.json").read_text())
     assert kept["job"] == f"cust-{second.key}" == done.left(CustomizeOutput).job
     stopped = kept["stopped"]
