@@ -12,6 +12,7 @@ from lawtags_client.base_url import checked_url
 from lawtags_client.credentials import TokenSource
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.helix.collection import Place
+from lawtags_client.helix.evaluation_service import EvaluationTransport
 from lawtags_client.helix.names import check_name
 from lawtags_client.helix.refusals import explained
 from lawtags_client.helix.types.platform import ClusterInfo
@@ -37,8 +38,11 @@ if TYPE_CHECKING:
     from lawtags_client.intents import IntentStore
     from lawtags_client.services.inference import Inference
 
-PRINCIPAL_HEADER = "X-NHX-Principal-Id"
-"""Says who calls, where the platform asks for no token; ``service:NAME`` makes the caller a service."""
+PRINCIPAL_HEADERS = ("X-NHX-Principal-Id", "X-NMP-Principal-Id")
+"""Say who calls, where the platform asks for no token; ``service:NAME`` makes the caller a service.
+
+NeMo Helix reads the first, nemo-platform the second.
+"""
 
 
 class Helix:
@@ -89,7 +93,7 @@ class Helix:
         chosen = _settings(settings, base_url, token)
         self.settings = chosen.with_limits(timeout=timeout, max_retries=max_retries)
         self.clock = clock or Clock()
-        named = {PRINCIPAL_HEADER: principal} if principal else {}
+        named = dict.fromkeys(PRINCIPAL_HEADERS, principal) if principal else {}
         self._transport = Transport(
             self.settings,
             clock=self.clock,
@@ -233,7 +237,8 @@ class Helix:
         """Scoring."""
         from lawtags_client.helix.evaluations import HelixEvaluations
 
-        return HelixEvaluations(self._place, self)
+        http = EvaluationTransport(self._transport, self.settings.address("platform"))
+        return HelixEvaluations(http, Place(http, self.clock, self.workspace), self)
 
     @cached_property
     def deployment_configs(self) -> DeploymentConfigs:

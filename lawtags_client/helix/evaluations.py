@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 
 from lawtags_client.errors import ConfigurationError, ProtocolError
 from lawtags_client.helix.collection import HelixListing, Place
+from lawtags_client.helix.evaluation_service import EVALUATION, EvaluationTransport
 from lawtags_client.helix.jobs import JobRoutes
 from lawtags_client.helix.names import check_name
 from lawtags_client.helix.submission import intent_of, submit_once
@@ -36,17 +37,27 @@ class HelixEvaluations(JobRoutes[HelixEvaluationJob]):
     """Evaluation jobs.
 
     Args:
-        place: where requests go.
+        http: the way to the service, which finds its name.
+        place: where requests go, by that way.
         owner: the client, which has the intents.
     """
 
-    def __init__(self, place: Place, owner: Owner) -> None:
-        super().__init__(place, "evals", "evaluate/jobs", HelixEvaluationJob)
+    def __init__(self, http: EvaluationTransport, place: Place, owner: Owner) -> None:
+        super().__init__(place, EVALUATION, "evaluate/jobs", HelixEvaluationJob)
+        self._http = http
         self._owner = owner
         self.metrics = StoredMetrics(place)
         self.records: HelixListing[HelixEvaluationRecord] = HelixListing(
-            place, "evals", "eval-results", HelixEvaluationRecord
+            place, EVALUATION, "eval-results", HelixEvaluationRecord
         )
+
+    async def service_name(self) -> str | None:
+        """What the platform calls the service: ``evals``, ``evaluator``, or None where it has none.
+
+        Raises:
+            APIError: the platform refuses to say.
+        """
+        return await self._http.name()
 
     async def submit(
         self,
@@ -150,7 +161,7 @@ class HelixEvaluations(JobRoutes[HelixEvaluationJob]):
             "dataset": list(rows),
             "metrics": [metric.to_wire() for metric in metrics],
         }
-        path = f"{self._place.path('evals', workspace)}/evaluate/live"
+        path = f"{self._place.path(EVALUATION, workspace)}/evaluate/live"
         call = Call("POST", path, json=body, repeatable=True)
         return parse(LiveScores, await self._place.http.json(call), self._place.http)
 
@@ -173,7 +184,7 @@ class StoredMetrics(HelixListing[StoredMetric]):
     """
 
     def __init__(self, place: Place) -> None:
-        super().__init__(place, "evals", "metrics", StoredMetric)
+        super().__init__(place, EVALUATION, "metrics", StoredMetric)
 
     def _of(self, reference: str) -> str:
         workspace, name = self._place.split(reference, "metric")

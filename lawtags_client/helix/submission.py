@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-from lawtags_client.errors import ConfigurationError, ConflictError
+from lawtags_client.errors import ConfigurationError, ConflictError, NotFoundError
 from lawtags_client.helix.jobs import JobRoutes
 from lawtags_client.helix.names import check_name, make_name
 from lawtags_client.helix.refusals import holder
@@ -100,6 +100,19 @@ async def submit_once(
         named = dict(fields) if isinstance(fields, Mapping) else {}
         return {"name": name, **body, "custom_fields": {**named, FIELD: wanted.token}}
 
+    async def get(job_id: str) -> J:
+        try:
+            return await routes.get(job_id)
+        except NotFoundError:
+            # Not every platform takes an id in the place of a name.
+            found = await routes.get(reference)
+            if identify(found) != job_id:
+                raise
+            return found
+
+    def identify(job: J) -> str:
+        return f"{workspace}/{job.id or name}"
+
     async def find(wanted: Intent) -> J | None:
         found = await routes.find(reference)
         # One with this token that asks for something else is a conflict, which frees the key.
@@ -115,9 +128,7 @@ async def submit_once(
             _check_same(found, body, reference, intent.token)
         raise error
 
-    submission: Submission[J] = Submission(
-        post=post, get=routes.get, find=find, job_id=lambda job: f"{workspace}/{job.id or name}", clash=clash
-    )
+    submission: Submission[J] = Submission(post=post, get=get, find=find, job_id=identify, clash=clash)
     return await submit(intent, submission, store=store, clock=clock)
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, get_args
 
 from lawtags_client.client import NeMo
-from lawtags_client.errors import APIError, ConfigurationError, LawtagsError
+from lawtags_client.errors import APIError, ConfigurationError, LawtagsError, NotFoundError
 from lawtags_client.extras import MARKERS, absent
 from lawtags_client.helix.client import Helix
 from lawtags_client.intents import SqliteIntents
-from lawtags_client.platform.choice import detect, speaks_helix
+from lawtags_client.platform.choice import NO_TRAINING, detect, speaks_helix
 from lawtags_client.platform.helix import HelixPlatform
 from lawtags_client.settings import ServiceName, Settings, default_intents_path
 from lawtags_client.version import __version__
@@ -174,25 +174,49 @@ async def check_platform(settings: Settings, *, handler: Handler | None = None) 
     except LawtagsError:
         # The checks of the services say what is wrong.
         return []
-    if settings.dialect != "auto" and found.product in {"v1", "helix"} - {settings.dialect}:
-        fix = f"Set dialect to auto or {found.product}, or correct platform_url."
+    spoken = "helix" if found.speaks_helix else "v1"
+    if settings.dialect not in ("auto", spoken):
+        fix = f"Set dialect to auto or {spoken}, or correct platform_url."
         return [CheckResult("platform", "failed", f"{found}, but dialect is {settings.dialect}", fix)]
-    if found.product == "nemo-platform":
-        fix = "It has no customization service. Use NeMo Helix or NeMo Microservices v1."
-        return [CheckResult("platform", "failed", str(found), fix)]
     return [CheckResult("platform", "ok", str(found))]
 
 
-async def check_helix(settings: Settings) -> list[CheckResult]:
-    """Ask each service of Helix for something small; all at once."""
-    async with Helix(settings) as helix:
+async def check_helix(settings: Settings, *, handler: Handler | None = None) -> list[CheckResult]:
+    """Ask each service of Helix for something small; all at once.
+
+    Args:
+        settings: with the address of the platform.
+        handler: answers instead of the network, for tests.
+    """
+    async with Helix(settings, handler=handler) as helix:
         questions: dict[str, Callable[[], Awaitable[str]]] = {
             "workspaces": lambda: _count(helix.workspaces, "workspaces"),
             "models": lambda: _count(_Everywhere(helix.models.list), "models"),
             "providers": lambda: _providers(helix),
             "jobs": lambda: _count(_Everywhere(helix.jobs.list), "jobs"),
+            "training": lambda: _training(helix),
+            "evaluation": lambda: _evaluation(helix),
         }
         return list(await asyncio.gather(*(_ask(service, ask) for service, ask in questions.items())))
+
+
+async def _training(helix: Helix) -> str:
+    try:
+        backends = await helix.customization.backends()
+    except NotFoundError:
+        backends = []
+    if not backends:
+        raise ConfigurationError("no runs: there is no training backend", hint=NO_TRAINING)
+    return ", ".join(backends)
+
+
+async def _evaluation(helix: Helix) -> str:
+    name = await helix.evaluations.service_name()
+    if name is None:
+        raise ConfigurationError(
+            "no evaluation service", hint="Start the platform with its service evals or evaluator."
+        )
+    return f"/apis/{name}"
 
 
 async def _providers(helix: Helix) -> str:
@@ -228,7 +252,7 @@ async def require_platform(nemo: NeMo, config: str | None) -> None:
     Raises:
         LawtagsError: what the first service says that does not.
     """
-    if await speaks_helix(nemo.settings):
+    if await speaks_helix(nemo.settings, training=True):
         async with Helix(nemo.settings) as helix:
             await HelixPlatform(helix).config(config) if config is not None else await helix.cluster_info()
         return
@@ -283,8 +307,6 @@ async def _count(listing: _Listing, what: str) -> str:
 
 
 async def _namespace(nemo: NeMo) -> str:
-    from lawtags_client.errors import NotFoundError
-
     try:
         await nemo.data_store.namespaces.get("default")
     except NotFoundError:

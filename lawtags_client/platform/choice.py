@@ -1,7 +1,8 @@
 """Which platform answers at an address: the v1 microservices, nemo-platform, or NeMo Helix.
 
 They are told apart by what they answer, never by version numbers: Helix and nemo-platform have
-``/cluster-info``, and only Helix names training backends.
+``/cluster-info``, and call their evaluation service differently. Whether a platform can train is another
+question, which its customization service answers; some releases of nemo-platform come without it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from lawtags_client.errors import (
     ServerError,
 )
 from lawtags_client.helix.client import Helix
+from lawtags_client.helix.evaluation_service import EVALUATION
 from lawtags_client.settings import Settings
 
 if TYPE_CHECKING:
@@ -40,6 +42,11 @@ _PASSING = (ServerError, RateLimitedError)
 _UNCLEAR = (*_PASSING, AuthenticationError, PermissionDeniedError)
 _LONGEST_VERSION = 40
 
+NO_TRAINING = (
+    "Start its customization service, if it has one, or use NeMo Helix or NeMo Microservices v1 for runs."
+)
+"""What to do about a platform that cannot train."""
+
 
 @dataclass(frozen=True, slots=True)
 class FoundPlatform:
@@ -48,12 +55,24 @@ class FoundPlatform:
     Args:
         product: which platform.
         version: as it says itself, if it does.
-        backends: the training backends that it has; only Helix has any.
+        backends: the training backends of its customization service; none for v1, which has no such names.
+        evaluation: what it calls its evaluation service; None for v1, and where there is none.
     """
 
     product: Product
     version: str | None = None
     backends: tuple[str, ...] = ()
+    evaluation: str | None = None
+
+    @property
+    def speaks_helix(self) -> bool:
+        """Whether requests are those of Helix."""
+        return self.product != "v1"
+
+    @property
+    def can_run(self) -> bool:
+        """Whether it trains, without which there is no run."""
+        return self.product == "v1" or bool(self.backends)
 
     def __str__(self) -> str:
         name = {"v1": "NeMo Microservices v1", "nemo-platform": "nemo-platform", "helix": "NeMo Helix"}
@@ -90,25 +109,35 @@ async def _detect(settings: Settings, handler: Handler | None) -> FoundPlatform:
                 return FoundPlatform("v1")
             unclear = error
         try:
-            backends = tuple(await helix.customization.backends())
-        except (NotFoundError, ProtocolError) as error:
-            if unclear is not None:
-                raise unclear from error
-            return FoundPlatform("nemo-platform", version)
+            backends = await _backends(helix)
+            evaluation = await helix.evaluations.service_name()
         except APIError as error:
             raise unclear or error from error
-    return FoundPlatform("helix", version, backends)
+    if backends is None and evaluation is None and unclear is not None:
+        raise unclear
+    # Without an evaluation service, the platform that always came with training is the likelier one.
+    is_helix = evaluation == EVALUATION or (evaluation is None and backends is not None)
+    return FoundPlatform("helix" if is_helix else "nemo-platform", version, backends or (), evaluation)
 
 
-async def speaks_helix(settings: Settings, *, handler: Handler | None = None) -> bool:
-    """Whether runs go to Helix: as the setting ``dialect`` says, or as the platform answers.
+async def _backends(helix: Helix) -> tuple[str, ...] | None:
+    """The training backends; None without a customization service."""
+    try:
+        return tuple(await helix.customization.backends())
+    except (NotFoundError, ProtocolError):
+        return None
+
+
+async def speaks_helix(settings: Settings, *, training: bool = False, handler: Handler | None = None) -> bool:
+    """Whether requests are those of Helix: as the setting ``dialect`` says, or as the platform answers.
 
     Args:
         settings: with the addresses.
+        training: whether a platform that cannot train is refused.
         handler: answers instead of the network, for tests.
 
     Raises:
-        ConfigurationError: the platform is nemo-platform, which has no training.
+        ConfigurationError: the platform speaks Helix, cannot train, and should.
     """
     if settings.dialect != "auto" or settings.platform_url is None:
         return settings.dialect == "helix"
@@ -117,22 +146,26 @@ async def speaks_helix(settings: Settings, *, handler: Handler | None = None) ->
     except LawtagsError:
         # What is wrong shows when the first service is asked, with the hints for that service.
         return False
-    if found.product == "nemo-platform":
+    if training and not found.can_run:
         raise ConfigurationError(
-            f"{settings.platform_url} is {found}, which has no customization service",
-            hint="Use NeMo Helix or NeMo Microservices v1, or set dialect if this is one of them.",
+            f"{settings.platform_url} is {found}, which has no customization service with a training backend",
+            hint=f"{NO_TRAINING} Set dialect if this is another platform.",
         )
-    return found.product == "helix"
+    return found.speaks_helix
 
 
 @asynccontextmanager
-async def helix_of(nemo: NeMo) -> AsyncIterator[Helix | None]:
+async def helix_of(nemo: NeMo, *, training: bool = False) -> AsyncIterator[Helix | None]:
     """Helix, where the settings of a client of v1 lead to one; None where they lead to v1.
 
     Args:
         nemo: an open client; its intents and its clock are used.
+        training: whether a platform that cannot train is refused.
+
+    Raises:
+        ConfigurationError: the platform is refused.
     """
-    if not await speaks_helix(nemo.settings):
+    if not await speaks_helix(nemo.settings, training=training):
         yield None
         return
     async with Helix(nemo.settings, intents=nemo.intents, clock=nemo.clock) as helix:
@@ -146,7 +179,7 @@ async def run_platform(nemo: NeMo) -> AsyncIterator[Platform]:
     Args:
         nemo: an open client; its intents are used, whichever platform it is.
     """
-    async with helix_of(nemo) as helix:
+    async with helix_of(nemo, training=True) as helix:
         if helix is None:
             from lawtags_client.platform.v1 import V1Platform
 
@@ -164,7 +197,7 @@ async def training_jobs(nemo: NeMo) -> AsyncIterator[PlatformJobs]:
     Args:
         nemo: an open client.
     """
-    async with helix_of(nemo) as helix:
+    async with helix_of(nemo, training=True) as helix:
         if helix is None:
             from lawtags_client.platform.v1_training_jobs import V1TrainingJobs
 

@@ -126,6 +126,12 @@ class Filesets:
             helix_route("POST", f"{one}/refresh", self._refresh),
         ]
 
+    def require_workspace(self, workspace: str) -> None:
+        """See that filesets, such as a job's own, can be created in a workspace; raises HelixError if not."""
+        if not self._workspaces.exists(workspace):
+            message = f"Workspace '{workspace}' does not exist. Please create the workspace first."
+            raise HelixError(422, message)
+
     def _list(self, call: HelixCall) -> JsonObject:
         """List filesets."""
         return listed(self._table.within(call.workspace), call.query, _LIST, seen=_seen)
@@ -133,9 +139,7 @@ class Filesets:
     def _create(self, call: HelixCall) -> JsonObject:
         """Create a fileset."""
         workspace, storage = call.workspace, call.body.get("storage")
-        if not self._workspaces.exists(workspace):
-            message = f"Workspace '{workspace}' does not exist. Please create the workspace first."
-            raise HelixError(422, message)
+        self.require_workspace(workspace)
         if isinstance(storage, dict):
             if storage.get("type") == "local":
                 raise HelixError(

@@ -32,9 +32,9 @@ class Recording:
 
 
 @contextlib.contextmanager
-def replaying(script: Sequence[Exchange] = ()) -> Iterator[Recording]:
+def replaying(script: Sequence[Exchange] | Recording = ()) -> Iterator[Recording]:
     """Serve recorded responses on a free port of loopback."""
-    recording = Recording(script)
+    recording = script if isinstance(script, Recording) else Recording(script)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

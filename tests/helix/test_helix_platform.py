@@ -433,8 +433,6 @@ def test_the_setting_decides_before_the_platform_is_asked() -> None:
         True,
         False,
     ]
-    with pytest.raises(ConfigurationError, match="no customization service"):
-        speaks("auto", {"cluster-info": {"platform_version": "0.3.0"}})
     with pytest.raises(ConfigurationError, match="dialect is 'v2'"):
         Settings(platform_url="http://helix.test", dialect="v2")  # type: ignore[arg-type]
 

@@ -72,7 +72,7 @@ class Exchange:
 def exchanges() -> tuple[Exchange, ...]:
     """All recorded exchanges, in order: each builds on the state that the earlier ones left."""
     text = gzip.decompress((RECORDED / "transcripts.jsonl.gz").read_bytes()).decode()
-    return tuple(_exchange(number, json.loads(line)) for number, line in enumerate(text.splitlines()))
+    return tuple(read_exchange(number, json.loads(line)) for number, line in enumerate(text.splitlines()))
 
 
 def section(name: str) -> tuple[Exchange, ...]:
@@ -118,7 +118,8 @@ def shape(value: Any) -> Any:
     return "number" if isinstance(value, int | float) else "str"
 
 
-def _exchange(number: int, recorded: dict[str, Any]) -> Exchange:
+def read_exchange(number: int, recorded: dict[str, Any]) -> Exchange:
+    """An exchange as a line of a recording holds it."""
     request, response = recorded["request"], recorded["response"]
     return Exchange(
         number,

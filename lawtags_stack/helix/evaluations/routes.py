@@ -113,6 +113,7 @@ class EvaluationApi:
         assert isinstance(body, dict)
         assert isinstance(sent, dict)
         spec = self._completed(body, sent, call.workspace)
+        self._filesets.require_workspace(call.workspace)
         step: JsonObject = {
             "name": STEP,
             "environment": [],
