@@ -35,7 +35,7 @@ from lawtags_client.services.watching import Patience
 
 ROWS = b'{"reference": "contract", "answer": "contract"}\n{"reference": "tort", "answer": "copyright"}\n'
 MODEL = "stub/tags"
-WORKSPACE = "recorded"
+WORKSPACE = "law"
 
 # A gateway looks for new providers every few seconds; a busy machine takes longer.
 _TRIES, _PAUSE = 150, 2.0
