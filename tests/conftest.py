@@ -56,6 +56,7 @@ _FIRST = (
     "stack/test_failing_jobs.py",
     "stack/test_customizer.py",
     "docs/test_examples.py",
+    "k8s/test_pods.py",
     "e2e/test_recipes.py",
     "unit/training/test_training.py",
     "stack/test_chaos.py",
