@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from lawtags_client.cli.progress import shown
 from lawtags_client.cli.session import Session
-from lawtags_client.errors import JobCancelledError
-from lawtags_client.platform.choice import run_platform
+from lawtags_client.errors import JobCancelledError, NotFoundError
+from lawtags_client.platform.choice import run_platform, training_jobs
+from lawtags_client.platform.training_jobs import with_complete_id
 from lawtags_client.platform.v1_updates import UpdateReader
 from lawtags_client.runs.overfitting import OverfittingRule
 from lawtags_client.runs.training_monitor import TrainingMonitor, TrainingState
@@ -33,12 +34,21 @@ async def watch_job(session: Session, job_id: str) -> None:
         JobError: it failed, or was cancelled.
     """
     async with session.client() as nemo:
-        try:
-            if session.json and "/" not in job_id:
-                await _emit_events(session, nemo, job_id)
+
+        async def watch(name: str) -> None:
+            session.followed = lambda: name
+            if session.json and "/" not in name:
+                await _emit_events(session, nemo, name)
                 return
             with shown(session.console) as progress:
-                await show_job(nemo, job_id, progress, on_update=_emitter(session))
+                await show_job(nemo, name, progress, on_update=_emitter(session))
+
+        try:
+            try:
+                await watch(job_id)
+            except NotFoundError:
+                async with training_jobs(nemo) as jobs:
+                    await with_complete_id(jobs, job_id, watch)
         except JobCancelledError as problem:
             # A command that only watches a job has no intent to submit it with.
             raise JobCancelledError(problem.message, job_id=job_id, reason=problem.reason) from None

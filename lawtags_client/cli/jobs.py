@@ -68,10 +68,11 @@ def show(session: Session, job_id: JobId) -> None:
     """Show a job as the platform reports it. Example: lawtags jobs show cust-… --json"""
 
     from lawtags_client.platform.choice import training_jobs
+    from lawtags_client.platform.training_jobs import with_complete_id
 
     async def work() -> dict[str, JsonValue]:
         async with session.client() as nemo, training_jobs(nemo) as jobs:
-            return await jobs.show(job_id)
+            return await with_complete_id(jobs, job_id, jobs.show)
 
     found = session.run(work())
     if session.json:
@@ -113,11 +114,13 @@ def why(session: Session, job_id: JobId) -> None:
 
     It reads status, logs, events and config of the job, and the list of served models.
     """
+    from lawtags_client.platform.choice import training_jobs
     from lawtags_client.platform.diagnosis import diagnose
+    from lawtags_client.platform.training_jobs import with_complete_id
 
     async def work() -> tuple[CustomizationJob, list[FailureCause]]:
-        async with session.client() as nemo:
-            return await diagnose(nemo, job_id)
+        async with session.client() as nemo, training_jobs(nemo) as jobs:
+            return await with_complete_id(jobs, job_id, lambda name: diagnose(nemo, name))
 
     job, causes = session.run(work())
     if session.json:
@@ -136,10 +139,11 @@ def cancel(session: Session, job_id: JobId) -> None:
     """Cancel a job. Example: lawtags jobs cancel cust-…"""
 
     from lawtags_client.platform.choice import training_jobs
+    from lawtags_client.platform.training_jobs import with_complete_id
 
     async def work() -> JobRow:
         async with session.client() as nemo, training_jobs(nemo) as jobs:
-            return await jobs.cancel(job_id)
+            return await with_complete_id(jobs, job_id, jobs.cancel)
 
     found = session.run(work())
     if session.json:
@@ -154,10 +158,11 @@ def logs(session: Session, job_id: JobId) -> None:
     """Print the logs of the job's containers, or on Helix of its steps. Example: lawtags jobs logs cust-…"""
 
     from lawtags_client.platform.choice import training_jobs
+    from lawtags_client.platform.training_jobs import with_complete_id
 
     async def work() -> ContainerLogs:
         async with session.client() as nemo, training_jobs(nemo) as jobs:
-            return await jobs.logs(job_id)
+            return await with_complete_id(jobs, job_id, jobs.logs)
 
     found = session.run(work())
     if session.json:
@@ -175,10 +180,11 @@ def metrics(session: Session, job_id: JobId) -> None:
     """Print a job's metrics, one point per row. Example: lawtags jobs metrics cust-… --json"""
 
     from lawtags_client.platform.choice import training_jobs
+    from lawtags_client.platform.training_jobs import with_complete_id
 
     async def work() -> Sequence[MetricRow]:
         async with session.client() as nemo, training_jobs(nemo) as jobs:
-            return await jobs.metrics(job_id)
+            return await with_complete_id(jobs, job_id, jobs.metrics)
 
     rows = session.run(work())
     if session.json:

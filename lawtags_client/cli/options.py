@@ -57,7 +57,7 @@ JobStorage = Annotated[
         "it, such as the root of its chroot.",
     ),
 ]
-JobId = Annotated[str, typer.Argument(help="Job ID, cust-….")]
+JobId = Annotated[str, typer.Argument(help="Job ID, cust-…, or its beginning.")]
 Name = Annotated[str | None, typer.Option("--name", "-n", help="Name of the run; RECIPE-DATE by default.")]
 New = Annotated[
     bool,

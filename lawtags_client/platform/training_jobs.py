@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from lawtags_client.errors import ConfigurationError
+from lawtags_client.errors import ConfigurationError, NotFoundError
 from lawtags_client.json_value import JsonValue
 from lawtags_client.services.customizer.job import MetricRow
 from lawtags_client.types.customizer import ContainerLogs
+
+T = TypeVar("T")
+
+_PREFIX = "cust-"
+_MOST_JOBS = 1000
+_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +94,31 @@ def check_state(status: str | None, states: Sequence[str]) -> None:
     """
     if status is not None and status not in states:
         raise ConfigurationError(f"there is no status {status!r}", hint=f"Use one of: {', '.join(states)}")
+
+
+async def with_complete_id(jobs: PlatformJobs, given: str, call: Callable[[str], Awaitable[T]]) -> T:
+    """Call with a job's id, or with the only id that begins as given.
+
+    Args:
+        jobs: of the platform.
+        given: an id, or its beginning; ``cust-`` may be left out.
+        call: what to do with the job.
+
+    Raises:
+        ConfigurationError: several jobs begin like this; the hint lists them.
+        NotFoundError: none does.
+    """
+    try:
+        return await call(given)
+    except NotFoundError:
+        rows = await jobs.list(status=None, namespace=None, limit=_MOST_JOBS)
+        names = [row.id for row in rows if row.id is not None]
+        found = [name for name in names if given and name.startswith((given, f"{_PREFIX}{given}"))]
+        if not found:
+            raise
+        if len(found) > 1:
+            shown = ", ".join(found[:_SHOWN])
+            raise ConfigurationError(
+                f"{len(found)} jobs begin with {given!r}", hint=f"Among them: {shown}"
+            ) from None
+    return await call(found[0])
