@@ -33,6 +33,7 @@ from lawtags_client.runs.planning.memory import RowLengths, estimate_memory
 from lawtags_client.runs.planning.shapes import read_shape
 from lawtags_client.runs.planning.timing import TimeEstimate, TrainingSpeed, local_seconds, workload
 from lawtags_client.runs.recipe import TrainingSection
+from lawtags_client.runs.training_monitor import TrainingMonitor
 from lawtags_stack.engines.training.calibration import calibrate
 from lawtags_stack.engines.training.job import LoraSettings, TrainingJob
 from lawtags_stack.service import StackOptions
@@ -172,7 +173,9 @@ class Trainings:
             RowLengths(max(lengths), answers, sum(lengths) / len(lengths)),
             process=self._speed.process,
         )
-        estimate = TimeEstimate(seconds=seconds, uncorrected=seconds, basis="calibration")
+        estimate = TimeEstimate(
+            seconds=seconds, uncorrected=seconds, startup=self._speed.startup, basis="calibration"
+        )
         return JobPlan(
             config=f"{BASE}@v1.0.0+cpu",
             tokens=TokenCounts(counter="tokenizer", training_total=sum(lengths), longest=max(lengths)),
@@ -199,13 +202,21 @@ class Trainings:
         job = await platform.submit(
             FineTuneIntent(name, plan.config, data.name, plan.hyperparameters, plan.output_model)
         )
-        memory = 0
+        memory, monitor = 0, TrainingMonitor(job.id)
         async for sign in platform.follow(job.id, timeout=3600, stall=3600):
             memory = max(memory, sign.peak_memory or 0)
+            monitor.update(sign)
         seconds = time.perf_counter() - begin
         assert plan.time is not None
         assert plan.memory is not None
-        past = PastTraining(run=name, finished_at=name, seconds=seconds, memory=memory, planned=plan)
+        past = PastTraining(
+            run=name,
+            finished_at=name,
+            seconds=seconds,
+            memory=memory,
+            planned=plan,
+            steps_per_second=monitor.state().steps_per_second,
+        )
         if not self.past:
             self.past.append(past)
         return Outcome(name, plan.time.seconds, seconds, plan.memory.total, memory)

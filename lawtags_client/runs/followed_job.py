@@ -33,11 +33,13 @@ class FollowedJob:
         series: its metrics.
         events: the files of TensorBoard events.
         overfitting: why it should be stopped; None if it came to its end.
+        steps_per_second: of the optimizer, validations included; None if too few steps were reported.
     """
 
     series: Series
     events: list[Path]
     overfitting: Overfitting | None = None
+    steps_per_second: float | None = None
 
 
 async def follow_job(
@@ -85,7 +87,7 @@ async def follow_job(
                 context.progress.note(f"{found}. {_what_follows(option, found, steps)}")
                 if stops:
                     return FollowedJob(series, events.close(), found)
-    return FollowedJob(series, events.close())
+    return FollowedJob(series, events.close(), steps_per_second=monitor.state().steps_per_second)
 
 
 def monitor_of(job: str, plan: JobPlan, option: OverfittingSection, *, steps: int) -> TrainingMonitor:

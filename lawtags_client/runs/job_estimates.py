@@ -113,4 +113,4 @@ def _local_time(inputs: EstimateInputs) -> TimeEstimate | None:
         f"a calibration of this machine: {speed.startup:.1f} s around the training, "
         f"{speed.per_token * 1000:.2f} ms per token, {speed.per_pass * 1000:.0f} ms per pass"
     )
-    return TimeEstimate(seconds=seconds, uncorrected=seconds, basis=basis)
+    return TimeEstimate(seconds=seconds, uncorrected=seconds, startup=speed.startup, basis=basis)

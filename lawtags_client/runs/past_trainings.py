@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,6 +28,7 @@ class PastTraining:
         run: the name of its folder.
         finished_at: when it ended, as text that sorts by time.
         seconds: it took; None if it was watched in several attempts.
+        steps_per_second: of its optimizer, validations included; None if too few steps were reported.
         memory: most memory of its process in bytes; None where the platform does not tell.
         planned: its plan.
     """
@@ -37,6 +38,7 @@ class PastTraining:
     seconds: float | None
     memory: int | None
     planned: JobPlan
+    steps_per_second: float | None = None
 
 
 def past_trainings(runs: Path, config: str, method: str) -> list[PastTraining]:
@@ -63,23 +65,17 @@ def past_trainings(runs: Path, config: str, method: str) -> list[PastTraining]:
 def corrected_time(
     estimate: TimeEstimate, past: Sequence[PastTraining], rate: GpuRate | None
 ) -> TimeEstimate:
-    """An estimate, scaled by how much earlier ones were wrong.
+    """An estimate, scaled by how much longer the steps of earlier trainings took than was estimated.
 
     Args:
         estimate: uncorrected.
         past: earlier trainings.
         rate: what the GPUs cost.
     """
-    ratios = [
-        each.seconds / each.planned.time.uncorrected
-        for each in past
-        if each.seconds and each.planned.time is not None and each.planned.time.uncorrected > 0
-    ]
+    ratios = [ratio for each in past if (ratio := _ratio(each)) is not None]
     if not ratios:
         return estimate
-    better = replace(
-        estimate, seconds=estimate.uncorrected * statistics.median(ratios), corrected_by=len(ratios)
-    )
+    better = estimate.corrected(statistics.median(ratios), len(ratios))
     return better if rate is None else priced(better, rate)
 
 
@@ -95,29 +91,30 @@ def corrected_memory(estimate: MemoryEstimate, past: Sequence[PastTraining]) -> 
     return replace(estimate, correction=round(statistics.median(missed)), corrected_by=len(missed))
 
 
+def _ratio(past: PastTraining) -> float | None:
+    """How many times as long the steps of a training took as was estimated."""
+    estimate, pace = past.planned.time, past.steps_per_second
+    if estimate is None or not pace or estimate.uncorrected <= estimate.startup:
+        return None
+    return past.planned.steps / pace / (estimate.uncorrected - estimate.startup)
+
+
 def _past(ledger: Path) -> PastTraining | None:
-    def read() -> PastTraining | None:
+    try:
         kept = Ledger(ledger)
         done = kept.finished("customize")
         if done is None:
             return None
         planned = read_document(JobPlan, ledger.parent, "plan.json")
         trained = read_document(TrainingRecord, ledger.parent, "customization.json")
-        seconds = training_cost(kept, planned).seconds
         return PastTraining(
             run=ledger.parent.name,
             finished_at=done.finished_at or "",
-            seconds=seconds,
+            seconds=training_cost(kept, planned).seconds,
+            steps_per_second=trained.steps_per_second,
             memory=trained.peak_memory,
             planned=planned,
         )
-
-    return _readable(read)
-
-
-def _readable(read: Callable[[], PastTraining | None]) -> PastTraining | None:
-    try:
-        return read()
     except (LawtagsError, OSError):
         # A run that is damaged, or of another release, says nothing about the next one.
         return None

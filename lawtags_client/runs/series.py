@@ -51,6 +51,7 @@ class TrainingRecord:
         metrics: the points of each metric, by step.
         stopped: the job before it that was stopped because the model overfit, if there was one.
         peak_memory: most memory of the training process in bytes; None where the platform does not tell.
+        steps_per_second: of the optimizer, validations included; None if too few steps were reported.
     """
 
     job: str
@@ -58,6 +59,7 @@ class TrainingRecord:
     metrics: dict[str, tuple[SeriesPoint, ...]]
     stopped: StoppedTraining | None = None
     peak_memory: int | None = None
+    steps_per_second: float | None = None
 
 
 class Series:

@@ -77,6 +77,8 @@ class TimeEstimate:
         price: by the user's rates; None without them.
         currency: of the price.
         uncorrected: seconds, before earlier runs were taken into account.
+        startup: of these, the seconds around the steps, which earlier runs do not correct: the first training
+            of a stack, or on a new node, starts slower than others.
         corrected_by: how many earlier runs were.
     """
 
@@ -88,7 +90,18 @@ class TimeEstimate:
     gpu_hours: float | None = None
     price: float | None = None
     currency: str | None = None
+    startup: float = 0.0
     corrected_by: int = 0
+
+    def corrected(self, ratio: float, runs: int) -> TimeEstimate:
+        """The estimate for steps that take so many times as long as it says.
+
+        Args:
+            ratio: of earlier runs.
+            runs: how many there were.
+        """
+        steps = self.uncorrected - self.startup
+        return replace(self, seconds=self.startup + ratio * steps, corrected_by=runs)
 
 
 def workload(

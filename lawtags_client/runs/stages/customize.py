@@ -134,6 +134,7 @@ class _Training:
             metrics=followed.series.points(),
             stopped=stopped,
             peak_memory=followed.series.peak_memory,
+            steps_per_second=followed.steps_per_second,
         )
         written = [folder / "customization.json", folder / "hparams.yaml"]
         atomic_write_json(written[0], asdict(training))

@@ -1,0 +1,69 @@
+"""Estimates of earlier trainings beside what came of them, and how they correct the next one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from made_run import PLAN, make_run
+
+from lawtags_client.runs.ledger import Ledger
+from lawtags_client.runs.past_trainings import corrected_memory, corrected_time, past_trainings
+from lawtags_client.runs.planning.memory import MemoryEstimate
+from lawtags_client.runs.planning.timing import TimeEstimate
+
+CONFIG, METHOD = "ns/model@v1", "lora"
+TIME = TimeEstimate(seconds=12.0, uncorrected=12.0, startup=2.0, basis="a calibration")
+MEMORY = MemoryEstimate(parts={"process": 400, "weights": 600}, formula={})
+
+
+def trained(runs: Path, name: str, *, pace: float | None = 0.1, memory: int | None = 1300) -> Path:
+    folder = make_run(runs / name)
+    ledger = Ledger(folder / "ledger.sqlite")
+    ledger.begin("customize", "digest")
+    ledger.finish("customize", {"summary": {}})
+    plan = PLAN | {
+        "hyperparameters": {"finetuning_type": METHOD},
+        "time": {"seconds": 12.0, "uncorrected": 12.0, "startup": 2.0, "basis": "a calibration"},
+        "memory": {"parts": {"process": 1000}, "formula": {}},
+    }
+    (folder / "plan.json").write_text(json.dumps(plan))
+    record = {"job": "cust-1", "output_model": "a/b", "metrics": {}, "peak_memory": memory}
+    (folder / "customization.json").write_text(json.dumps(record | {"steps_per_second": pace}))
+    return folder
+
+
+def test_facts_correct_the_next_estimate(tmp_path: Path) -> None:
+    trained(tmp_path, "one")
+    (past,) = past_trainings(tmp_path, CONFIG, METHOD)
+    assert (past.run, past.memory, past.steps_per_second) == ("one", 1300, 0.1)
+    # Two steps took 20 s in place of 10 s.
+    time = corrected_time(TIME, [past], None)
+    assert (time.seconds, time.uncorrected, time.corrected_by) == (2.0 + 2 * 10.0, 12.0, 1)
+    memory = corrected_memory(MEMORY, [past])
+    assert (memory.total, memory.uncorrected, memory.corrected_by) == (1300, 1000, 1)
+
+
+def test_what_is_not_known_corrects_nothing(tmp_path: Path) -> None:
+    trained(tmp_path, "one", pace=None, memory=None)
+    past = past_trainings(tmp_path, CONFIG, METHOD)
+    assert corrected_time(TIME, past, None) == TIME
+    assert corrected_memory(MEMORY, past) == MEMORY
+
+
+def test_only_finished_trainings_of_this_kind_count(tmp_path: Path) -> None:
+    assert past_trainings(tmp_path / "absent", CONFIG, METHOD) == []
+    trained(tmp_path, "one")
+    make_run(tmp_path / "unfinished")
+    (trained(tmp_path, "damaged") / "plan.json").write_text("{")
+    assert [past.run for past in past_trainings(tmp_path, CONFIG, METHOD)] == ["one"]
+    assert past_trainings(tmp_path, CONFIG, "all_weights") == []
+    assert past_trainings(tmp_path, "ns/other@v1", METHOD) == []
+
+
+def test_the_median_of_several_counts(tmp_path: Path) -> None:
+    for name, pace in (("a", 0.2), ("b", 0.1), ("c", 0.01)):
+        trained(tmp_path, name, pace=pace)
+    past = past_trainings(tmp_path, CONFIG, METHOD)
+    assert corrected_time(TIME, past, None).seconds == pytest.approx(22.0)
