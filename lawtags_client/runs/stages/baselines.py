@@ -138,6 +138,7 @@ class _Fitting:
         self._shown = shown
         self._written: list[Path] = []
         self.systems: list[str] = []
+        self._told: list[str] = []
 
     def run(self) -> list[Path]:
         """Fit all systems, show their scores if wanted, and return what was written."""
@@ -251,9 +252,13 @@ class _Fitting:
             return
         context = self._context
         truth = [frozenset(question.tags) for question in self._questions["testing"]]
-        told = {system: read_predictions(context.folder, system) for system in self.systems}
+        # Nothing is shown twice: the retriever with embeddings comes minutes after the others.
+        fresh = [system for system in self.systems if system not in self._told]
+        told = {system: read_predictions(context.folder, system) for system in fresh}
+        more = "More" if self._told else "First"
+        self._told += fresh
         context.progress.table(
-            f"First results on {len(truth)} test rows, 95 % intervals",
+            f"{more} results on {len(truth)} test rows, 95 % intervals",
             _HEADINGS,
             _figures(context, truth, told),
         )

@@ -84,7 +84,7 @@ async def test_the_words_are_shown_first_and_the_kept_retriever_is_the_one_that_
     made = run_of(tmp_path / "run", told, str(encoder))
     done = await Baselines().run(made)
     simple = {"tfidf", "most_frequent", "retriever_words"}
-    assert [set(table) for table in told.tables] == [simple, simple | {"retriever"}]
+    assert [set(table) for table in told.tables] == [simple, {"retriever"}]
     assert [note.endswith("follows.") for note in told.notes] == [True, False]
     assert done.embeddings.startswith("with sentence embeddings")
     assert intact(made.folder, done)
