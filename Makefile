@@ -54,6 +54,7 @@ benchmarks: $(VENV)/.dev ## run the benchmarks, on DATA=FILE.jsonl or the bundle
 	$(BIN)/python benchmarks/curation.py $(DATA) --rows 5000
 	$(BIN)/python benchmarks/curation_memory.py $(DATA) --megabytes 10 50
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/estimates.py
 	$(BIN)/python benchmarks/serving.py
 	$(BIN)/python benchmarks/client.py
 
