@@ -17,7 +17,7 @@ from lawtags_client.errors import APIError, ConfigurationError, LawtagsError, No
 from lawtags_client.extras import MARKERS, absent
 from lawtags_client.helix.client import Helix
 from lawtags_client.intents import SqliteIntents
-from lawtags_client.platform.choice import NO_TRAINING, detect, speaks_helix
+from lawtags_client.platform.choice import detect, speaks_helix
 from lawtags_client.platform.helix import HelixPlatform
 from lawtags_client.settings import ServiceName, Settings, default_intents_path
 from lawtags_client.version import __version__
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _PARTS = ("httpx", "aiohttp", "pydantic", "typer")
 _LEAST_FREE = 2 * 1024**3
 _CLOCK_TOLERANCE = 60.0
+_NO_TRAINING = "Runs need NeMo Helix with its customization service, or NeMo Microservices v1."
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +179,8 @@ async def check_platform(settings: Settings, *, handler: Handler | None = None) 
     if settings.dialect not in ("auto", spoken):
         fix = f"Set dialect to auto or {spoken}, or correct platform_url."
         return [CheckResult("platform", "failed", f"{found}, but dialect is {settings.dialect}", fix)]
+    if found.backends and found.obstacle is not None:
+        return [CheckResult("platform", "unknown", f"{found}, {found.obstacle}", _NO_TRAINING)]
     return [CheckResult("platform", "ok", str(found))]
 
 
@@ -206,7 +209,7 @@ async def _training(helix: Helix) -> str:
     except NotFoundError:
         backends = []
     if not backends:
-        raise ConfigurationError("no runs: there is no training backend", hint=NO_TRAINING)
+        raise ConfigurationError("no runs: there is no training backend", hint=_NO_TRAINING)
     return ", ".join(backends)
 
 

@@ -42,11 +42,6 @@ _PASSING = (ServerError, RateLimitedError)
 _UNCLEAR = (*_PASSING, AuthenticationError, PermissionDeniedError)
 _LONGEST_VERSION = 40
 
-NO_TRAINING = (
-    "Start its customization service, if it has one, or use NeMo Helix or NeMo Microservices v1 for runs."
-)
-"""What to do about a platform that cannot train."""
-
 
 @dataclass(frozen=True, slots=True)
 class FoundPlatform:
@@ -70,9 +65,15 @@ class FoundPlatform:
         return self.product != "v1"
 
     @property
-    def can_run(self) -> bool:
-        """Whether it trains, without which there is no run."""
-        return self.product == "v1" or bool(self.backends)
+    def obstacle(self) -> str | None:
+        """Why no run can go there, as the end of a sentence; None where one can."""
+        if self.product == "v1":
+            return None
+        if not self.backends:
+            return "which has no customization service with a training backend"
+        if self.product == "nemo-platform":
+            return "which finds jobs by name alone, and a run follows them by id"
+        return None
 
     def __str__(self) -> str:
         name = {"v1": "NeMo Microservices v1", "nemo-platform": "nemo-platform", "helix": "NeMo Helix"}
@@ -146,10 +147,11 @@ async def speaks_helix(settings: Settings, *, training: bool = False, handler: H
     except LawtagsError:
         # What is wrong shows when the first service is asked, with the hints for that service.
         return False
-    if training and not found.can_run:
+    if training and found.obstacle is not None:
         raise ConfigurationError(
-            f"{settings.platform_url} is {found}, which has no customization service with a training backend",
-            hint=f"{NO_TRAINING} Set dialect if this is another platform.",
+            f"{settings.platform_url} is {found}, {found.obstacle}",
+            hint="Use NeMo Helix with its customization service, or NeMo Microservices v1, or set dialect if "
+            "this is another platform.",
         )
     return found.speaks_helix
 

@@ -143,6 +143,10 @@ def _notes(recipe: Recipe) -> Iterator[str]:
     base = helix_reference(recipe.model.config)
     yield f"The platform needs the model entity {base}, linked to a fileset with safetensors and tokenizer."
     yield (
+        "nemo-platform, Helix's predecessor, takes the same requests, but some of its releases cannot train: "
+        "`lawtags doctor` says which backends a platform has."
+    )
+    yield (
         "Validation rows are uploaded into the training fileset: Helix downloads that one alone, whatever "
         "dataset.validation of the job says."
     )
