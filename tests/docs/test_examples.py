@@ -169,6 +169,7 @@ def by_notebook(path: Path, folder: Path) -> str:
 
 
 def test_notebook_is_kept_without_what_it_said() -> None:
-    for path in sorted((DOCS / "notebooks").glob("*.ipynb")):
+    # The three numbered ones are kept with their outputs: test_notebooks.py.
+    for path in sorted((DOCS / "notebooks").glob("[a-z]*.ipynb")):
         cells = json.loads(path.read_text("utf-8"))["cells"]
         assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
