@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from dataclasses import dataclass, field
+
+# A pace of fewer steps says too little.
+_FEWEST_STEPS = 10
 
 
 @dataclass(slots=True)
@@ -23,10 +27,22 @@ class StepTimer:
     total: int | None = None
     validate_every: int | None = None
     validation_cost: float = 0.0
-    _first: tuple[int, float] | None = None
+    _reports: list[tuple[int, float]] = field(default_factory=list)
     _last: tuple[int, float] | None = None
     _offset: float | None = None
     _validations: set[int] = field(default_factory=set)
+
+    @property
+    def _first(self) -> tuple[int, float] | None:
+        """Where the measurement begins: with the later half of the steps, if these are enough.
+
+        A machine that others use, too, changes its pace.
+        """
+        if self._last is None or not self._reports:
+            return None
+        place = bisect.bisect_right(self._reports, (self._last[0] // 2, math.inf)) - 1
+        begin = self._reports[max(place, 0)]
+        return begin if self._last[0] - begin[0] >= _FEWEST_STEPS else self._reports[0]
 
     @property
     def steps(self) -> int:
@@ -52,11 +68,12 @@ class StepTimer:
             self._offset = now - at if self._offset is None else min(self._offset, now - at)
         else:
             at = now - (self._offset or 0.0)
-        if self._first is None or step < self._first[0]:
+        if not self._reports or step < self._reports[0][0]:
             # A training that restarts from a checkpoint begins a new measurement.
-            self._first = self._last = (step, at)
+            self._reports, self._last = [(step, at)], (step, at)
         elif self._last is None or step > self._last[0]:
             self._last = (step, at)
+            self._reports.append(self._last)
         elif step == self._last[0] and at > self._last[1] and self._offset is not None:
             # The validation after this step is over.
             self._last = (step, at)
