@@ -255,6 +255,11 @@ async def _prepare(context: StepContext, config: TrainingStepConfig) -> None:
     base = context.job.spec.get("model")
     if config.model.name is None and isinstance(base, str):
         config.model.name = base
+    # Helix 0.8.1 leaves the seed of the job out of the step, which has 1111 whatever was asked for.
+    schedule = context.job.spec.get("schedule")
+    seed = schedule.get("seed") if isinstance(schedule, dict) else None
+    if isinstance(seed, int) and not config.is_dpo:
+        config.seed = seed
     limits = {"threads": context.options.threads, "memory_limit_mb": context.options.memory_limit_mb}
     await asyncio.to_thread(trainer_job(config, model, rows, **limits).write, work.path)
 
