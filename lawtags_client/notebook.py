@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from lawtags_client.services.customizer.job import Job
     from lawtags_client.types.customizer import CustomizationJob
 
+__all__ = ["show_job", "show_job_async"]
+
 _LINES = 8
 
 

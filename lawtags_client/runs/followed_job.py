@@ -12,7 +12,7 @@ from lawtags_client.json_value import JsonValue
 from lawtags_client.platform.v1_updates import steps_between_validations
 from lawtags_client.runs.outputs import JobPlan
 from lawtags_client.runs.overfitting import Overfitting, OverfittingRule
-from lawtags_client.runs.recipe import OverfittingSection
+from lawtags_client.runs.recipe_following import OverfittingSection
 from lawtags_client.runs.series import Series
 from lawtags_client.runs.stage import RunContext
 from lawtags_client.runs.step_timer import StepTimer

@@ -10,22 +10,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from lawtags_client.errors import ConfigurationError, RecipeError
 from lawtags_client.json_value import JsonObject, JsonRow, JsonValue
 from lawtags_client.runs.recipe_curation import curation_faults, curation_remedy
 from lawtags_client.runs.recipe_faults import faults_of, names, nearest, remedy
+from lawtags_client.runs.recipe_following import MlflowSection, OverfittingSection, WandbSection
+from lawtags_client.runs.recipe_section import Section
 from lawtags_client.runs.recipe_text import RecipeText
 
 SCHEMA_VERSION = 1
 RepeatedSystems = Literal["local", "all"]
-
-
-class Section(BaseModel):
-    """Base of every part of a recipe: frozen, and unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), hide_input_in_errors=True)
 
 
 class ModelSection(Section):
@@ -118,49 +114,6 @@ class TrainingSection(Section):
     precision: Literal["bf16", "bf16-mixed", "fp16", "fp32", "fp8", "fp8-mixed"] | None = None
     max_seq_length: int | None = Field(default=None, ge=1)
     gradient_clip: float | None = Field(default=None, gt=0)
-
-
-class OverfittingSection(Section):
-    """What to do if the validation loss rises while the training loss falls.
-
-    Attributes:
-        action: ``warn`` says so; ``stop`` also ends the job and keeps the best step, if that takes fewer
-            steps than to finish it; ``ignore`` does neither.
-        patience: how many validations in a row must be worse than the lowest one.
-        rise: how much worse each of them must be, as a share of the lowest validation loss.
-    """
-
-    action: Literal["warn", "stop", "ignore"] = "warn"
-    patience: int = Field(default=3, ge=1)
-    rise: float = Field(default=0.02, ge=0)
-
-
-class WandbSection(Section):
-    """Weights & Biases, to which the platform reports the training, with the key of ``wandb_api_key``.
-
-    Attributes:
-        project: absent: nothing is reported, unless ``wandb_project`` is set for all jobs.
-        entity: user or team; absent: that of the key.
-        notes: for people.
-        tags: for people.
-    """
-
-    project: str | None = Field(default=None, min_length=1)
-    entity: str | None = None
-    notes: str | None = None
-    tags: tuple[str, ...] = ()
-
-
-class MlflowSection(Section):
-    """An MLflow server, to which the run reports itself, with the token of ``MLFLOW_TRACKING_TOKEN``.
-
-    Attributes:
-        uri: of the server, without credentials; absent: nothing is reported.
-        experiment: made if it does not exist.
-    """
-
-    uri: str | None = Field(default=None, pattern=r"^https?://[^/@\s]+(/[^@\s]*)?$")
-    experiment: str = Field(default="lawtags", min_length=1)
 
 
 class RetrieverSection(Section):

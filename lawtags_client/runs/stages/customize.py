@@ -23,7 +23,7 @@ from lawtags_client.runs.hyperparameters import job_layout
 from lawtags_client.runs.ledger import StageRecord
 from lawtags_client.runs.outputs import CustomizeOutput, PlanOutput, UploadOutput
 from lawtags_client.runs.overfitting import Overfitting
-from lawtags_client.runs.recipe import WandbSection
+from lawtags_client.runs.recipe_following import WandbSection
 from lawtags_client.runs.series import StoppedTraining, TrainingRecord
 from lawtags_client.runs.stage import RunContext, file_digests
 from lawtags_client.runs.stages.encoder import tuning_beside

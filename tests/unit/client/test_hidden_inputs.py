@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 import lawtags_client.types
 from lawtags_client.client import NeMo
 from lawtags_client.errors import ConfigurationError, LawtagsError, ProtocolError
-from lawtags_client.runs.recipe import Section
+from lawtags_client.runs.recipe_section import Section
 from lawtags_client.types.common import WireModel
 from lawtags_client.types.customizer import Hyperparameters
 from lawtags_stack.chaos.plan import ChaosPlan, read_plan
