@@ -9,17 +9,20 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from lawtags_client.errors import LawtagsError
+from lawtags_client.errors import LawtagsError, NotFoundError, WaitTimeoutError
 from lawtags_client.helix.collection import HelixCollection, Place
 from lawtags_client.helix.deployments import Providers
 from lawtags_client.helix.names import split_adapter
 from lawtags_client.helix.refusals import explained
 from lawtags_client.helix.types.gateway import VirtualModel, VirtualModelChanges, VirtualModelRequest
+from lawtags_client.json_value import JsonValue
 from lawtags_client.services.base import Owner
 from lawtags_client.services.inference import Inference
 from lawtags_client.services.inference.guidance import Guidance, ServerMemory
 from lawtags_client.services.inference.identity import Server, identify, probe
 from lawtags_client.services.inference.served import Served
+from lawtags_client.services.watching import Patience, Poller
+from lawtags_client.transport.call import Call
 from lawtags_client.transport.http import ServiceTransport, Transport
 
 _MODELS = "/v1/models"
@@ -132,8 +135,28 @@ class _ServedEntities(Served):
         self._providers = providers
 
     async def wait(self, model: str, timeout: float) -> str:
+        begin, poller = self._clock.monotonic(), Poller(self._clock, Patience(longest=5.0, silence=timeout))
         await self._providers.wait_serving(model, timeout=timeout)
+        # The gateway reads the providers every few seconds. Until then, it has no route to a new adapter.
+        while not await self._is_routed(model):
+            if self._clock.monotonic() - begin > timeout:
+                raise WaitTimeoutError(
+                    f"a server has {model}, but the gateway has no route to it after {timeout:g} s",
+                    hint="Look at the status of the provider: helix.providers.list(workspace='-')",
+                )
+            await poller.rest()
         return model
+
+    async def _is_routed(self, model: str) -> bool:
+        body: dict[str, JsonValue] = {"model": model, "prompt": " ", "max_tokens": 1}
+        try:
+            await self._http.json(Call("POST", "/v1/completions", json=body, repeatable=True))
+        except NotFoundError:
+            return False
+        except LawtagsError:
+            # Whatever refuses or fails here knows the model; real questions tell it with their own hints.
+            return True
+        return True
 
     async def advice(self, model: str) -> str | None:
         base, adapter = split_adapter(model)

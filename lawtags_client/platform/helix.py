@@ -235,8 +235,8 @@ class HelixPlatform:
         await self._helix.jobs.cancel(job_id)
 
     async def served(self, model: str, *, timeout: float) -> None:
-        """Wait until a server that the gateway knows has the model or adapter."""
-        await self._helix.providers.wait_serving(model, timeout=timeout)
+        """Wait until the gateway routes to a server that has the model or adapter."""
+        await self._helix.gateway.models(_workspace(model)).served(model, timeout=timeout)
 
     async def first_tokens(
         self, model: str, prompts: Sequence[PromptInput], *, top: int
