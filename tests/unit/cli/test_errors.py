@@ -238,7 +238,7 @@ def test_a_run_in_use_ends_with_75(lawtags: Call, tmp_path: Path, monkeypatch: p
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     (tmp_path / "data.jsonl").write_text("{}\n")
     with run_lock(tmp_path / "runs" / "small"):
-        code, out, err = lawtags("run", "recipe.yaml", "--data", "data.jsonl", "--json")
+        code, out, err = lawtags("run", "recipe.yaml", "--data", "data.jsonl", "--name", "small", "--json")
     assert (code, out) == (75, "")
     told = json.loads(err)
     assert told["error"] == "BusyError"
@@ -253,7 +253,8 @@ def test_a_finished_run_is_kept_from_other_inputs(
     kept = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     (tmp_path / "data.jsonl").write_text("{}\n")
-    words = ("run", "recipe.yaml", "--data", "data.jsonl", "--set", "training.epochs=7", "--json")
+    named = ("run", "recipe.yaml", "--data", "data.jsonl", "--name", "small")
+    words = (*named, "--set", "training.epochs=7", "--json")
     code, out, err = lawtags(*words)
     assert (code, out) == (2, "")
     told = json.loads(err)
@@ -276,22 +277,19 @@ def test_a_finished_run_is_kept_from_other_inputs(
             assert path.read_bytes() == content, path
 
 
-def test_a_run_without_data_says_which_it_uses(
+def test_a_run_without_data_is_refused_even_if_an_earlier_one_had_some(
     lawtags: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LAWTAGS_PLATFORM_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("LAWTAGS_MAX_RETRIES", "0")
     folder = make_run(tmp_path / "runs" / "small")
-    data = tmp_path / "data.jsonl"
-    data.write_text("{}\n")
-    Ledger(folder / "ledger.sqlite").set_fact("data", [str(data)])
+    (tmp_path / "data.jsonl").write_text("{}\n")
+    Ledger(folder / "ledger.sqlite").set_fact("data", [str(tmp_path / "data.jsonl")])
     (tmp_path / "recipe.yaml").write_text(RECIPE)
-    code, _, err = lawtags("run", "recipe.yaml", "--new")
-    assert code == 1
-    assert f"Data of small: {data}" in err
-    code, _, err = lawtags("run", "recipe.yaml", "--name", "other")
-    assert code == 2
-    assert "no run 'other'" in err
+    for more in ((), ("--new",)):
+        code, _, err = lawtags("run", "recipe.yaml", "--name", "small", *more)
+        assert code == 2
+        assert "--data" in err
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["small"]
 
 
 @pytest.mark.parametrize(
