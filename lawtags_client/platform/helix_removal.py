@@ -38,15 +38,24 @@ class HelixRemoval:
             return await self._model(name)
         if item.kind == "dataset":
             return await self._dataset(name)
-        output = await self._output(name) if item.with_output else None
+        output = await self._output(item, name)
         job = await removed(item.kind, name, lambda: self._job(item.kind, name))
         if output is None or job.outcome == "failed":
             return [job]
-        return [job, *await self._entity("adapter", output), *await self._entity("model", output)]
+        # It is one of the two.
+        made = [*await self._entity("adapter", output), *await self._entity("model", output)]
+        return [job, *(each for each in made if each.outcome != "absent")]
 
-    async def _output(self, name: str) -> str | None:
-        found = await self._helix.jobs.find(name)
-        return HelixTrainingJob.model_validate(found.model_dump()).output if found else None
+    async def _output(self, item: PlatformItem, name: str) -> str | None:
+        """What a training job makes, unless that is an item of its own."""
+        found = await self._helix.jobs.find(name) if item.kind == "training job" else None
+        if found is None:
+            return None
+        workspace = name.partition("/")[0]
+        # A run knows its jobs by name, the store of intents by id.
+        if {f"{workspace}/{found.name}", f"{workspace}/{found.id}"} & item.listed_outputs:
+            return None
+        return HelixTrainingJob.model_validate(found.model_dump()).output
 
     async def _job(self, kind: str, name: str) -> RemovedItem:
         jobs, clock = self._helix.jobs, self._helix.clock

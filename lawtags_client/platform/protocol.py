@@ -215,13 +215,14 @@ class PlatformItem:
         kind: what it is.
         name: the id of a job, or the reference of a model or dataset; None for a job whose id never arrived.
         token: the one that a job carries.
-        with_output: whether what a training job makes is removed with it, since only the job knows its name.
+        listed_outputs: ids or names of the training jobs whose outputs are items of their own, or are kept.
+            What another job makes is removed with it, since only the job knows the name.
     """
 
     kind: ItemKind
     name: str | None
     token: str | None = None
-    with_output: bool = False
+    listed_outputs: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

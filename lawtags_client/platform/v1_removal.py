@@ -39,7 +39,7 @@ class V1Removal:
         if item.kind == "evaluation job":
             return [await removed(item.kind, name, lambda: self._evaluation(name))]
         job = await removed(item.kind, name, lambda: self._training(name))
-        if not item.with_output or job.outcome in ("absent", "failed"):
+        if name in item.listed_outputs or job.outcome in ("absent", "failed"):
             return [job]
         output = (await self._nemo.customizer.jobs.get(name)).output_model
         return [job, *(await self._model(output) if output else ())]

@@ -53,9 +53,9 @@ def plan_undo(folder: Path, services: Mapping[str, str]) -> UndoPlan:
             f"{folder} is a repeat of another run", hint="Undo the run itself, with all of its repeats."
         )
     _check_platform(folder, services)
-    trained = {each.job for each in _trainings(folder)}
+    trained = frozenset(each.job for each in _trainings(folder))
     items = [
-        PlatformItem(_JOBS[intent.kind], intent.remote_id, intent.token, intent.remote_id not in trained)
+        PlatformItem(_JOBS[intent.kind], intent.remote_id, intent.token, trained)
         for intent in SqliteIntents(folder / _LEDGER).all()
         if intent.kind in _JOBS
     ]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lawtags_client.tagging.decision import Decision, tune_threshold
     from lawtags_client.tagging.first_token import FirstTokenMap
     from lawtags_client.tagging.fitting import fit_tagger
+    from lawtags_client.tagging.metrics import bootstrap, per_tag, score
     from lawtags_client.tagging.mix import Tagger, Tagging
     from lawtags_client.tagging.retriever import Retriever
     from lawtags_client.tagging.retriever_fit import RetrieverOptions
@@ -33,9 +34,12 @@ _LATER = {
     "Tagger": "mix",
     "Tagging": "mix",
     "TfidfLogistic": "baselines",
+    "bootstrap": "metrics",
     "fit_tagger": "fitting",
     "load_tagger": "storage",
+    "per_tag": "metrics",
     "save_tagger": "storage",
+    "score": "metrics",
     "tune_threshold": "decision",
 }
 
@@ -55,13 +59,16 @@ __all__ = [
     "TfidfLogistic",
     "Vocabulary",
     "answer_regex",
+    "bootstrap",
     "estimate_tokens",
     "fit_tagger",
     "load_tagger",
     "normalize_tag",
     "parse_tags",
+    "per_tag",
     "read_questions",
     "save_tagger",
+    "score",
     "tune_threshold",
 ]
 

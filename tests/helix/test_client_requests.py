@@ -228,14 +228,14 @@ def test_evaluations_are_submitted_as_recorded(tmp_path: Path) -> None:
         exchange = next(each for each in exchanges() if each.note == note)
 
         async def submit(exchange: Exchange = exchange) -> Any:
-            with replaying([exchange]) as server:
+            with replaying([accepted("GET", "/apis/evals/v1/healthz"), exchange]) as server:
                 intents = SqliteIntents(tmp_path / "intents.sqlite")
                 async with Helix(base_url=server.url, workspace="lawtags", intents=intents) as helix:
                     spec = HelixEvaluationSpec.model_validate(body(exchange)["spec"])
                     await helix.evaluations.submit(spec, name=body(exchange)["name"])
             import json
 
-            return json.loads(server.received[0][2])
+            return json.loads(server.received[-1][2])
 
         sent = asyncio.run(submit())
         assert sent["spec"] == body(exchange)["spec"]
