@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from free_ports import free_ports
 from shared_launcher import shared_launcher
 from tiny_models import make_model, write_rows
 
@@ -229,7 +230,9 @@ async def test_a_platform_that_stops_meanwhile_gets_the_whole_report_later(
     tiny_model: Path, tmp_path: Path
 ) -> None:
     folder, options, lines = tmp_path / "stack", StackOptions(dialect="helix"), list[str]()
-    with StackThread(folder, options=options, launcher=shared_launcher()) as first:
+    # While it is away, nobody else must be given its ports.
+    port = free_ports()
+    with StackThread(folder, port, options=options, launcher=shared_launcher()) as first:
         url = first.platform_url
         async with contextlib.AsyncExitStack() as open_until_the_end:
             helix = await open_until_the_end.enter_async_context(prepared(url, tiny_model, tmp_path))
@@ -241,7 +244,6 @@ async def test_a_platform_that_stops_meanwhile_gets_the_whole_report_later(
             while not any("does not answer" in line for line in lines):
                 assert time.monotonic() < deadline
                 await asyncio.sleep(0.1)
-            port = int(url.rpartition(":")[2])
             with StackThread(folder, port, options=options, launcher=shared_launcher()):
                 status = await until(helix, "law-away", is_completed)
                 [task] = next(step for step in status.steps if step.name == "training").tasks

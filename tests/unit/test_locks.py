@@ -86,10 +86,13 @@ import os, sys, time
 from pathlib import Path
 from lawtags_client.runs.lock import run_lock
 lock = run_lock(Path(sys.argv[1]))
+forked, told = os.pipe()
 if os.fork() == 0:
     lock.release()  # the parent's, which is not the child's to release
+    os.write(told, b".")
     sys.stdin.read()
     os._exit(0)
+os.read(forked, 1)  # until it has run, the child has what every fork has
 print("held", flush=True)
 sys.stdin.read()
 """
