@@ -186,7 +186,11 @@ def _cut(prompts: _Prompts) -> Iterator[PlanFinding]:
         told = f"{prompts.cut:,} of {prompts.rows:,} prompts are cut to {prompts.max_tokens} tokens."
         level: Level = "warning" if prompts.cut > 0.1 * prompts.rows else "note"
         yield PlanFinding(
-            topic="prompts", level=level, place="curation.style.max_tokens", message=told, remedy="Raise it."
+            topic="prompts",
+            level=level,
+            place="curation.style.max_tokens",
+            message=told,
+            remedy="Raise it to let the model read more of each question.",
         )
     if prompts.over_limit:
         told = (
