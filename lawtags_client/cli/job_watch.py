@@ -17,6 +17,7 @@ from lawtags_client.runs.training_monitor import TrainingMonitor, TrainingState
 
 if TYPE_CHECKING:
     from lawtags_client.client import NeMo
+    from lawtags_client.platform.protocol import JobUpdate
     from lawtags_client.runs.progress import Progress
 
 # Someone who watches a job decides alone when it takes too long.
@@ -74,7 +75,7 @@ async def show_job(
     job_id: str,
     progress: Progress,
     *,
-    on_update: Callable[[TrainingState], None] | None = None,
+    on_update: Callable[[TrainingState, JobUpdate], None] | None = None,
 ) -> None:
     """Show a job until it ends.
 
@@ -82,7 +83,7 @@ async def show_job(
         nemo: an open client.
         job_id: the job; on Helix with its workspace, ``workspace/id``.
         progress: where it is shown.
-        on_update: receives each state.
+        on_update: receives each state, and the sign of life that it comes from.
 
     Raises:
         JobError: it failed, or was cancelled.
@@ -102,14 +103,22 @@ async def show_job(
                 progress.note(f"{job_id} is {status}{words}")
             if found is not None:
                 progress.note(str(found))
+            if sign.notice is not None:
+                progress.note(sign.notice)
             if on_update is not None:
-                on_update(state)
+                on_update(state, sign)
 
 
-def _emitter(session: Session) -> Callable[[TrainingState], None] | None:
+def _emitter(session: Session) -> Callable[[TrainingState, JobUpdate], None] | None:
     if not session.json:
         return None
-    return lambda state: session.emit({"event": "TrainingState", **state.as_json()})
+
+    def emit(state: TrainingState, sign: JobUpdate) -> None:
+        session.emit({"event": "TrainingState", **state.as_json()})
+        if sign.notice is not None:
+            session.emit({"event": "JobUnattended", "job": state.job, "message": sign.notice})
+
+    return emit
 
 
 def _monitor(job_id: str) -> TrainingMonitor:

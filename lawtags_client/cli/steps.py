@@ -235,6 +235,7 @@ def evaluate(
                     key=intent,
                     timeout=timeout,
                     on_progress=lambda share: progress.update(share, 100, "evaluation"),
+                    on_notice=progress.note,
                 )
 
     done = session.run(work())

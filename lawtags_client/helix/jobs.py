@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -225,6 +225,7 @@ class JobRoutes(HelixListing[J], Generic[J]):
         timeout: float | None = None,
         stall: float | None = None,
         patience: Patience | None = None,
+        on_status: Callable[[JobStatus], Awaitable[None]] | None = None,
     ) -> JobStatus:
         """Wait until a job has completed.
 
@@ -233,6 +234,7 @@ class JobRoutes(HelixListing[J], Generic[J]):
             timeout: seconds to wait in all.
             stall: seconds without any change after which to give up.
             patience: how often to poll, and how long to tolerate an unresponsive platform.
+            on_status: called with what each look showed.
 
         Raises:
             JobFailedError: it failed.
@@ -250,6 +252,8 @@ class JobRoutes(HelixListing[J], Generic[J]):
                 seen[-1].status_details,
             )
             seen[:] = [found]
+            if on_status is not None:
+                await on_status(found)
             return Look(found.status, moved, found.reason)
 
         await awaited(reference, look).end(self._place.clock, timeout=timeout, stall=stall, patience=patience)

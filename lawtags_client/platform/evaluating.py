@@ -28,6 +28,7 @@ async def evaluate_dataset(
     key: str | None = None,
     timeout: float,
     on_progress: Callable[[float], None] | None = None,
+    on_notice: Callable[[str], None] | None = None,
 ) -> EvaluationSummary:
     """Have the platform's evaluator score a model.
 
@@ -41,6 +42,7 @@ async def evaluate_dataset(
         key: the idempotency key; by default, it is computed from the rest and from the rows.
         timeout: seconds to wait.
         on_progress: called with the percentage.
+        on_notice: called with a sentence that whoever waits should know.
 
     Raises:
         ConfigurationError: the model is not served, or the dataset has no test file, or several.
@@ -55,7 +57,9 @@ async def evaluate_dataset(
             )
             return await V1Platform(nemo).evaluate(wanted, timeout=timeout, on_progress=on_progress)
         wanted = await _on_helix(helix, dataset, model=model, namespace=namespace, limit=limit, key=key)
-        return await HelixPlatform(helix).evaluate(wanted, timeout=timeout, on_progress=on_progress)
+        return await HelixPlatform(helix).evaluate(
+            wanted, timeout=timeout, on_progress=on_progress, on_notice=on_notice
+        )
 
 
 async def _on_helix(

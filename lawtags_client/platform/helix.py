@@ -11,6 +11,7 @@ from lawtags_client.errors import (
     ConfigurationError,
     LawtagsError,
     NotFoundError,
+    WaitTimeoutError,
 )
 from lawtags_client.helix.client import Helix
 from lawtags_client.helix.jobs import LogCursor, awaited
@@ -44,11 +45,11 @@ from lawtags_client.platform.protocol import (
     TrainingLayout,
 )
 from lawtags_client.platform.silence import silent_job
+from lawtags_client.platform.unattended import CONTROLLER_CURE, GRACE, UnattendedJob, runner_cure
 from lawtags_client.services.data_store.layout import check
 from lawtags_client.services.watching import Patience, Poller
 from lawtags_client.tagging.vocabulary import Vocabulary
 
-_NOBODY = "No program carries out its steps. Start one: lawtags local runner --platform URL"
 _MOST_LINES = 2000
 
 
@@ -57,10 +58,11 @@ class HelixPlatform:
 
     Args:
         helix: an open client; the caller closes it.
+        grace: seconds after which to tell that nothing carries out a job.
     """
 
-    def __init__(self, helix: Helix) -> None:
-        self._helix = helix
+    def __init__(self, helix: Helix, *, grace: float = GRACE) -> None:
+        self._helix, self._grace = helix, grace
 
     async def config(self, name: str) -> TrainingConfig:
         """What can be trained: a model with a fileset of weights.
@@ -188,17 +190,19 @@ class HelixPlatform:
         clock, jobs = self._helix.clock, self._helix.jobs
         poller = Poller(clock, Patience().within(timeout))
         progress, cursor = TrainingProgress(), LogCursor()
+        unattended = UnattendedJob(self._helix, job_id, cure=runner_cure(self._helix), grace=self._grace)
         begin = moved = clock.monotonic()
         before: object = None
         while True:
             status = await poller.look(lambda: jobs.status(job_id))
             points = progress.update(status)
-            messages = await self._log(job_id, cursor)
+            messages, notice = await self._log(job_id, cursor), await unattended.notice(status)
             now = clock.monotonic()
             seen = (status.status, status.updated_at, _states(status))
             changed = bool(points or messages) or seen != before
             if changed:
                 before, moved = seen, now
+            if changed or notice:
                 yield JobUpdate(
                     status=status.status or "unknown",
                     steps=progress.steps,
@@ -207,14 +211,16 @@ class HelixPlatform:
                     messages=messages,
                     lines=messages,
                     total_steps=progress.total_steps,
+                    notice=notice,
                 )
             if is_final(status.status):
                 awaited(job_id, None).check(status.status, status.reason)
                 return
             if now - begin > timeout or now - moved > stall:
                 late = now - begin > timeout
-                nobody = {"hint": _NOBODY} if status.status == "created" else {}
-                raise silent_job(job_id, status.status, stall=stall, late=late, **nobody)
+                nobody = unattended.unclaimed or status.status == "created"
+                hint = {"hint": f"Nothing carries it out. {runner_cure(self._helix)}"} if nobody else {}
+                raise silent_job(job_id, status.status, stall=stall, late=late, **hint)
             await poller.rest(moved=changed)
 
     async def _log(self, job_id: str, cursor: LogCursor) -> tuple[str, ...]:
@@ -266,7 +272,12 @@ class HelixPlatform:
                 yield each
 
     async def evaluate(
-        self, intent: EvaluationIntent, *, timeout: float, on_progress: Callable[[float], None] | None = None
+        self,
+        intent: EvaluationIntent,
+        *,
+        timeout: float,
+        on_progress: Callable[[float], None] | None = None,
+        on_notice: Callable[[str], None] | None = None,
     ) -> EvaluationSummary:
         """Have NVIDIA's evaluator score a served model's free answers with string metrics.
 
@@ -274,6 +285,7 @@ class HelixPlatform:
             intent: its ``files_url`` is ``workspace/dataset/testing/FILE``, as of ``upload``.
             timeout: seconds to wait.
             on_progress: called with the percentage.
+            on_notice: called with a sentence where nothing carries the evaluation out.
         """
         gateway = self._helix.gateway.url(_workspace(intent.model))
         spec = evaluation_spec(intent, dataset=_test_rows(intent.files_url), url=gateway)
@@ -284,7 +296,18 @@ class HelixPlatform:
         reference = f"{intent.namespace}/{started.name}"
         if on_progress is not None:
             on_progress(0.0)
-        await evaluations.wait(reference, timeout=timeout)
+        unattended = UnattendedJob(self._helix, reference, cure=CONTROLLER_CURE, grace=self._grace)
+
+        async def attend(status: JobStatus) -> None:
+            if (notice := await unattended.notice(status)) and on_notice is not None:
+                on_notice(notice)
+
+        try:
+            await evaluations.wait(reference, timeout=timeout, on_status=attend)
+        except WaitTimeoutError as error:
+            if unattended.unclaimed:
+                error.hint = f"Nothing carries it out. {CONTROLLER_CURE}"
+            raise
         aggregate = await evaluations.scores(reference)
         tags, rows = await tag_scores(evaluations.rows(reference))
         return EvaluationSummary(

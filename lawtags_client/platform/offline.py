@@ -78,7 +78,12 @@ class OfflinePlatform:
         _refuse()
 
     async def evaluate(
-        self, intent: EvaluationIntent, *, timeout: float, on_progress: Callable[[float], None] | None = None
+        self,
+        intent: EvaluationIntent,
+        *,
+        timeout: float,
+        on_progress: Callable[[float], None] | None = None,
+        on_notice: Callable[[str], None] | None = None,
     ) -> EvaluationSummary:
         """Refuse."""
         _refuse()

@@ -136,6 +136,7 @@ class JobUpdate:
         total_steps: optimizer steps of the whole job, if the platform says so.
         validate_every: steps between two validations, if that follows from the job.
         peak_memory: most memory of the training process in bytes, where the platform tells.
+        notice: what whoever waits should know or do, in a sentence; nothing that the platform said.
     """
 
     status: str
@@ -148,6 +149,7 @@ class JobUpdate:
     total_steps: int | None = None
     validate_every: int | None = None
     peak_memory: int | None = None
+    notice: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,9 +298,17 @@ class Platform(Protocol):
         ...
 
     async def evaluate(
-        self, intent: EvaluationIntent, *, timeout: float, on_progress: Callable[[float], None] | None = None
+        self,
+        intent: EvaluationIntent,
+        *,
+        timeout: float,
+        on_progress: Callable[[float], None] | None = None,
+        on_notice: Callable[[str], None] | None = None,
     ) -> EvaluationSummary:
-        """Have the platform score a served model on a file of rows."""
+        """Have the platform score a served model on a file of rows.
+
+        A notice is a sentence that whoever waits should know, such as that nothing carries the job out.
+        """
         ...
 
     async def publish(self, model: str, files: Mapping[str, bytes]) -> None:

@@ -222,7 +222,12 @@ class V1Platform:
                 yield each
 
     async def evaluate(
-        self, intent: EvaluationIntent, *, timeout: float, on_progress: Callable[[float], None] | None = None
+        self,
+        intent: EvaluationIntent,
+        *,
+        timeout: float,
+        on_progress: Callable[[float], None] | None = None,
+        on_notice: Callable[[str], None] | None = None,
     ) -> EvaluationSummary:
         """Have the platform score a served model's free answers with string metrics."""
         config = EvaluationConfigRequest.model_validate(evaluation_config(intent))

@@ -76,7 +76,7 @@ async def follow_job(
                 shown = state.steps
                 context.progress.training(state)
             # In the order of events: the messages precede the state that they led to.
-            for message in sign.messages:
+            for message in (*sign.messages, *([sign.notice] if sign.notice else ())):
                 context.progress.note(message)
             if sign.status != status:
                 status = sign.status

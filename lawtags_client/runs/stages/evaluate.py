@@ -33,6 +33,11 @@ from lawtags_client.runs.trust import Trust, measure_trust
 from lawtags_client.runs.verdict import SYSTEMS, verdict
 from lawtags_client.tagging.question import read_questions
 
+_WITHOUT = (
+    "Or leave this evaluation out, which changes no other figure: stop with Ctrl-C, and repeat the command "
+    "with --set evaluation.platform_rows=0"
+)
+
 
 class Evaluate:
     """Writes ``metrics.json``; the Evaluator's string metrics stand in it under ``platform``."""
@@ -107,6 +112,7 @@ class Evaluate:
                 intent,
                 timeout=context.recipe.wait.evaluation,
                 on_progress=lambda percent: context.progress.update(percent, 100, "evaluation job"),
+                on_notice=lambda notice: context.progress.note(f"{notice} {_WITHOUT}"),
             )
         except (JobFailedError, JobCancelledError):
             context.ledger.add_failed_job(record)

@@ -97,8 +97,11 @@ class Scripted:
         if end is not None:
             raise end
 
-    async def evaluate(self, intent: EvaluationIntent, **_: Any) -> EvaluationSummary:
+    async def evaluate(
+        self, intent: EvaluationIntent, *, on_notice: Callable[[str], None], **_: Any
+    ) -> EvaluationSummary:
         self.keys.append(intent.key)
+        on_notice("Nobody is there.")
         end = self.ends.pop(0)
         if end is not None:
             raise end
@@ -379,7 +382,11 @@ async def test_an_evaluation_that_failed_is_asked_for_anew(tmp_path: Path) -> No
     for expected in (JobFailedError, JobStalledError):
         with pytest.raises(expected):
             await carry(tmp_path, platform, *before, Evaluate(), recipe=recipe)
-    await carry(tmp_path, platform, *before, Evaluate(), recipe=recipe)
+    told = Told()
+    await carry(tmp_path, platform, *before, Evaluate(), recipe=recipe, progress=told)
+    (said,) = told.notes
+    assert said.startswith("Nobody is there. Or leave this evaluation out")
+    assert said.endswith("--set evaluation.platform_rows=0")
     first, second, third = platform.keys
     assert first != second == third
     metrics = read_metrics(tmp_path)

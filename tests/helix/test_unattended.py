@@ -1,0 +1,164 @@
+"""A job that nothing carries out says so: training and evaluation, embedded and step by step."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from client_kit import StillTime
+from shared_launcher import shared_launcher
+
+from lawtags_client.errors import JobStalledError, WaitTimeoutError
+from lawtags_client.helix.client import Helix
+from lawtags_client.helix.types.jobs import JobStatus
+from lawtags_client.intents import SqliteIntents
+from lawtags_client.json_value import JsonValue
+from lawtags_client.platform.helix import HelixPlatform
+from lawtags_client.platform.protocol import EvaluationIntent, FineTuneIntent, JobUpdate
+from lawtags_client.platform.unattended import UnattendedJob
+from lawtags_stack.helix.evaluations.jobs import HelixEvaluationWorker
+from lawtags_stack.service import StackOptions
+from lawtags_stack.stack import StackThread
+
+JOB = {"id": "platform-job-1", "name": "tagger", "workspace": "law", "source": "customization"}
+
+
+def queued(job: str) -> dict[str, Any]:
+    return {"id": f"step-{job}", "job": job, "name": "training", "workspace": "law", "status": "active"}
+
+
+def told(looks: list[tuple[float, JsonValue]], others: list[str], queue_status: int = 200) -> list[str]:
+    """The notices of a job that is looked at after so many seconds each, with these steps."""
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/-/steps"):
+            data = [queued(job) for job in ["tagger", *others]]
+            return httpx.Response(queue_status, json={"data": data, "detail": "no"})
+        return httpx.Response(200, json=JOB)
+
+    async def look() -> list[str]:
+        time = StillTime()
+        async with Helix(
+            base_url="http://helix.test",
+            clock=time.clock(),
+            handler=httpx.MockTransport(handle),
+            max_retries=0,
+        ) as helix:
+            job = UnattendedJob(helix, "law/tagger", cure="Start it.", grace=45)
+            found = []
+            for seconds, steps in looks:
+                time.seconds = seconds
+                status = {"name": "tagger", "status": "created", "steps": steps}
+                found.append(await job.notice(JobStatus.model_validate(status)))
+        return [notice for notice in found if notice is not None]
+
+    return asyncio.run(look())
+
+
+def step(status: str, name: str = "model-and-dataset-download", **more: JsonValue) -> JsonValue:
+    return {"name": name, "status": status, **more}
+
+
+def test_nothing_is_said_before_the_grace_is_over_and_then_once() -> None:
+    waiting: JsonValue = [step("created")]
+    assert told([(0, waiting), (44, waiting)], []) == []
+    (said,) = told([(0, waiting), (46, waiting), (100, waiting), (1000, waiting)], [])
+    assert said == (
+        "law/tagger has been waiting for 46 s, and nothing takes its step model-and-dataset-download. "
+        "Start it."
+    )
+    # Without steps as well, and where the queue cannot be read.
+    assert len(told([(0, []), (46, [])], [], 500)) == 1
+
+
+def test_a_step_that_moves_is_attended() -> None:
+    done, active = step("completed"), step("active", "training")
+    looks: list[tuple[float, JsonValue]] = [(0, [step("created")]), (40, [done, step("created", "training")])]
+    assert told([*looks, (80, [done, active]), (900, [done, active])], []) == []
+    # The runner went away before the second step.
+    assert "its step training" in told([*looks, (86, looks[1][1])], [])[0]
+    paused: JsonValue = [step("paused", tasks=[{"name": "t"}])]
+    assert told([(0, paused), (900, paused)], []) == []
+    resuming: JsonValue = [step("resuming", tasks=[{"name": "t"}])]
+    assert len(told([(0, resuming), (900, resuming)], [])) == 1
+
+
+def test_what_was_taken_and_what_waits_for_its_turn_are_told_apart() -> None:
+    pending: JsonValue = [step("pending")]
+    assert "was taken, and has not begun" in told([(0, pending), (46, pending)], [])[0]
+    assert told([(0, pending), (46, [step("pending", tasks=[{"name": "t"}])])], []) == []
+    waiting: JsonValue = [step("created")]
+    (said,) = told([(0, waiting), (46, waiting), (90, waiting)], [f"other-{number}" for number in range(5)])
+    assert "for its turn: law/other-0, law/other-1, law/other-2 and 2 more was taken first" in said
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A platform that nobody works for: no runner, and nothing that evaluates."""
+
+    async def rest(_: HelixEvaluationWorker) -> None:
+        await asyncio.Event().wait()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(HelixEvaluationWorker, "run", rest)
+        options = StackOptions(dialect="helix", refresh_interval=3600, device="cpu")
+        folder = tmp_path_factory.mktemp("alone")
+        with StackThread(folder, options=options, launcher=shared_launcher()) as stack:
+            asyncio.run(_prepare(stack.platform_url))
+            yield stack.platform_url
+
+
+async def _prepare(url: str) -> None:
+    async with Helix(base_url=url, workspace="law") as helix:
+        await helix.workspaces.ensure(name="law")
+        for fileset, path in (("weights", "config.json"), ("tags", "training/t.jsonl")):
+            await helix.filesets.ensure(name=fileset)
+            await helix.filesets.upload(fileset, {path: b'{"prompt": "a", "completion": "b"}\n'})
+        await helix.models.ensure(name="base", fileset="law/weights")
+
+
+def platform_at(url: str, folder: Path) -> tuple[Helix, HelixPlatform]:
+    helix = Helix(base_url=url, intents=SqliteIntents(folder / "intents.sqlite"))
+    return helix, HelixPlatform(helix, grace=0.3)
+
+
+def test_a_training_without_a_runner_says_what_to_start(alone: str, tmp_path: Path) -> None:
+    updates: list[JobUpdate] = []
+
+    async def follow() -> None:
+        helix, platform = platform_at(alone, tmp_path)
+        async with helix:
+            wish = FineTuneIntent("key", "law/base", "law/tags", {"epochs": 1}, "law/tagger")
+            job = await platform.submit(wish)
+            async for update in platform.follow(job.id, timeout=60, stall=1.0):
+                updates.append(update)
+
+    with pytest.raises(JobStalledError) as stalled:
+        asyncio.run(follow())
+    cure = f"Start a runner: lawtags local runner --platform {alone}"
+    (notice,) = [update.notice for update in updates if update.notice]
+    assert notice.endswith(f"nothing takes its step model-and-dataset-download. {cure}")
+    assert stalled.value.hint == f"Nothing carries it out. {cure}"
+
+
+def test_an_evaluation_that_nobody_carries_out_says_what_to_start(alone: str, tmp_path: Path) -> None:
+    notices: list[str] = []
+
+    async def evaluate() -> None:
+        helix, platform = platform_at(alone, tmp_path)
+        async with helix:
+            wish = EvaluationIntent("key", "law/base", "law/tags#training/t.jsonl", "law", 5)
+            await platform.evaluate(wish, timeout=1.0, on_notice=notices.append)
+
+    with pytest.raises(WaitTimeoutError) as late:
+        asyncio.run(evaluate())
+    (notice,) = notices
+    assert notice.endswith(
+        "nothing takes its step evaluate. Start the platform's jobs controller: "
+        "nemo services run --controllers jobs"
+    )
+    assert "jobs controller" in (late.value.hint or "")
