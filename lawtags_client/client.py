@@ -11,9 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar, Unpack
 
-from lawtags_client.base_url import checked_url
+from lawtags_client.client_settings import client_settings
 from lawtags_client.credentials import TokenSource
-from lawtags_client.errors import ConfigurationError
 from lawtags_client.setting_options import SettingOptions
 from lawtags_client.settings import Settings, default_intents_path
 from lawtags_client.transport.clock import Clock
@@ -97,7 +96,7 @@ class NeMo:
         clock: Clock | None = None,
         handler: Handler | None = None,
     ) -> None:
-        chosen = _settings(settings, base_url, token)
+        chosen = client_settings("NeMo", settings, base_url, token)
         self.settings = chosen.with_limits(timeout=timeout, max_retries=max_retries)
         self.clock = clock or Clock()
         self._transport = Transport(
@@ -291,26 +290,3 @@ class NeMo:
         trace: TracebackType | None,
     ) -> None:
         await self.close()
-
-
-def _settings(settings: Settings | None, base_url: str | None, token: TokenSource) -> Settings:
-    if settings is None:
-        if base_url is None:
-            raise ConfigurationError(
-                "NeMo needs a base_url",
-                hint="Pass base_url or settings, or use NeMo.from_env() to read the environment.",
-            )
-        return Settings(platform_url=checked_url("base_url", base_url), token=token)
-    given: object = settings
-    if not isinstance(given, Settings):
-        kind = type(given).__name__
-        raise ConfigurationError(
-            f"NeMo takes Settings, not {kind}",
-            hint="Pass an address as base_url=..., and wrap an async client with sync.NeMo.of(nemo).",
-        )
-    if base_url is not None or token is not None:
-        raise ConfigurationError(
-            "NeMo takes either settings, or base_url and token",
-            hint="Set platform_url and token in the settings.",
-        )
-    return settings

@@ -8,9 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
-from lawtags_client.base_url import checked_url
+from lawtags_client.client_settings import client_settings
 from lawtags_client.credentials import TokenSource
-from lawtags_client.errors import ConfigurationError
 from lawtags_client.helix.collection import Place
 from lawtags_client.helix.evaluation_service import EvaluationTransport
 from lawtags_client.helix.names import check_name
@@ -90,7 +89,7 @@ class Helix:
         clock: Clock | None = None,
         handler: Handler | None = None,
     ) -> None:
-        chosen = _settings(settings, base_url, token)
+        chosen = client_settings("Helix", settings, base_url, token)
         self.settings = chosen.with_limits(timeout=timeout, max_retries=max_retries)
         self.clock = clock or Clock()
         named = dict.fromkeys(PRINCIPAL_HEADERS, principal) if principal else {}
@@ -287,19 +286,3 @@ class Helix:
         trace: TracebackType | None,
     ) -> None:
         await self.close()
-
-
-def _settings(settings: Settings | None, base_url: str | None, token: TokenSource) -> Settings:
-    if settings is None:
-        if base_url is None:
-            raise ConfigurationError(
-                "Helix needs a base_url",
-                hint="Pass base_url or settings, or use Helix.from_env() to read the environment.",
-            )
-        return Settings(platform_url=checked_url("base_url", base_url), token=token)
-    if base_url is not None or token is not None:
-        raise ConfigurationError(
-            "Helix takes either settings, or base_url and token",
-            hint="Set platform_url and token in the settings.",
-        )
-    return settings
