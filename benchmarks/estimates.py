@@ -183,7 +183,7 @@ class Trainings:
             hyperparameters=job_hyperparameters(training, steps),
             output_model="bench/tagger",
             work=work,
-            time=corrected_time(estimate, self.past, None),
+            time=corrected_time(estimate, self.past),
             memory=corrected_memory(memory, self.past),
         )
 

@@ -80,6 +80,15 @@ Scheduler = Annotated[
         "--scheduler", help="Dask scheduler for curation, tcp://HOST:PORT; its workers must see the output."
     ),
 ]
+Rates = Annotated[
+    Path | None,
+    typer.Option(
+        "--rates", help="TOML file with prices per hour; it replaces the recipe's hardware section."
+    ),
+]
+Gpu = Annotated[
+    str | None, typer.Option("--gpu", help="Kind of GPU, e.g. A100-80GB; the rate table's by default.")
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", help="Override a value of the recipe, e.g. training.epochs=3; repeatable."),

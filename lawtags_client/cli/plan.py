@@ -5,13 +5,23 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lawtags_client.cli.command import command
-from lawtags_client.cli.options import DEFAULT_RUNS, Data, Name, Recipe, Runs, Scheduler, Set, Test
+from lawtags_client.cli.options import (
+    DEFAULT_RUNS,
+    Data,
+    Gpu,
+    Name,
+    Rates,
+    Recipe,
+    Runs,
+    Scheduler,
+    Set,
+    Test,
+)
 from lawtags_client.cli.run import loaded_recipe
 from lawtags_client.cli.session import Session
 from lawtags_client.errors import ConfigurationError
@@ -19,7 +29,6 @@ from lawtags_client.extras import require
 
 if TYPE_CHECKING:
     from lawtags_client.platform import Platform
-    from lawtags_client.runs.planning.rates import GpuRate
     from lawtags_client.runs.rehearsal import PlannedRequest
     from lawtags_client.runs.run import RunResult
     from lawtags_client.runs.run_request import RunRequest
@@ -42,12 +51,8 @@ def plan(
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Measure in a few seconds how fast this machine trains.")
     ] = False,
-    rates: Annotated[
-        Path | None, typer.Option("--rates", help="TOML file with the price of GPUs per hour.")
-    ] = None,
-    gpu: Annotated[
-        str | None, typer.Option("--gpu", help="Kind of GPU, e.g. A100-80GB; the rate table's by default.")
-    ] = None,
+    rates: Rates = None,
+    gpu: Gpu = None,
 ) -> None:
     """Show what a run will be: faults of the data, job, memory, time and price. Sends and changes nothing.
 
@@ -62,17 +67,15 @@ def plan(
     from lawtags_client.curation.read.sources import find_sources
     from lawtags_client.runs.outputs import PlanOutput
     from lawtags_client.runs.plan_view import PlanView
-    from lawtags_client.runs.planning.rates import find_rate
     from lawtags_client.runs.run_request import RunRequest
 
-    loaded = loaded_recipe(recipe, settings)
+    loaded = loaded_recipe(recipe, settings, rates=rates, gpu=gpu)
     request = RunRequest.of(loaded, data=data, test=test, name=name, runs=runs, scheduler=scheduler)
     find_sources(request.data, request.test)
-    rate = find_rate(rates, gpu) if rates is not None or gpu is not None else None
     if calibrate:
         _execute(session, request, offline=offline, until="curate")
         _calibrate(session, request)
-    result = _execute(session, request, offline=offline, rate=rate)
+    result = _execute(session, request, offline=offline)
     planned = result.left(PlanOutput).plan
     requests = _requests(session, request, result, offline=offline)
     view = PlanView.of(result.folder, planned, loaded, requests)
@@ -85,9 +88,7 @@ def plan(
         raise typer.Exit(ConfigurationError.exit_code)
 
 
-def _execute(
-    session: Session, request: RunRequest, *, offline: bool, rate: GpuRate | None = None, until: str = "plan"
-) -> RunResult:
+def _execute(session: Session, request: RunRequest, *, offline: bool, until: str = "plan") -> RunResult:
     import secrets
 
     from lawtags_client.runs.pipeline import stages
@@ -95,7 +96,7 @@ def _execute(
     from lawtags_client.runs.stages.plan import PlanWish
 
     # What is known of earlier runs and of this machine may have changed, so a plan is always made again.
-    wish = PlanWish(rate, secrets.token_hex(8))
+    wish = PlanWish(secrets.token_hex(8))
 
     async def work() -> RunResult:
         async with _platform(session, request, offline=offline) as platform:

@@ -12,9 +12,11 @@ from lawtags_client.cli.options import (
     DEFAULT_RUNS,
     CancelOnInterrupt,
     Data,
+    Gpu,
     Name,
     New,
     Publish,
+    Rates,
     Recipe,
     Runs,
     Scheduler,
@@ -46,6 +48,8 @@ def run(
     runs: Runs = DEFAULT_RUNS,
     scheduler: Scheduler = None,
     settings: Set = None,
+    rates: Rates = None,
+    gpu: Gpu = None,
     publish: Publish = None,
     cancel_on_interrupt: CancelOnInterrupt = False,
 ) -> None:
@@ -64,7 +68,12 @@ def run(
     session.cancel_on_interrupt = cancel_on_interrupt
     target = publish and publication_target(publish)
     request = RunRequest.of(
-        loaded_recipe(recipe, settings), data=data, test=test, name=name, runs=runs, scheduler=scheduler
+        loaded_recipe(recipe, settings, rates=rates, gpu=gpu),
+        data=data,
+        test=test,
+        name=name,
+        runs=runs,
+        scheduler=scheduler,
     )
     result = execute_recipe(session, request, OnNameTaken.START_NEXT if new else OnNameTaken.REFUSE)
     end_with_verdict(session, result, publish_to=target)
@@ -167,12 +176,18 @@ def _tracker(recipe: RunRecipe, folder: Path, settings: Settings) -> Callable[[s
     )
 
 
-def loaded_recipe(recipe: str, settings: list[str] | None) -> RunRecipe:
-    """A recipe with the values of ``--set``."""
+def loaded_recipe(
+    recipe: str, settings: list[str] | None, *, rates: Path | None = None, gpu: str | None = None
+) -> RunRecipe:
+    """A recipe with the values of ``--set``, and the hardware of ``--rates`` and ``--gpu``."""
     from lawtags_client.cli.overrides import parse_settings
-    from lawtags_client.runs.recipe import load_recipe
+    from lawtags_client.runs.planning.rates import read_rates
+    from lawtags_client.runs.recipe import load_recipe, merged
 
-    return load_recipe(recipe, parse_settings(settings or []))
+    values = parse_settings(settings or [])
+    if rates is not None or gpu is not None:
+        values = merged({"hardware": read_rates(rates, gpu).model_dump(exclude_none=True)}, values)
+    return load_recipe(recipe, values)
 
 
 def training_of(folder: Path) -> str | None:

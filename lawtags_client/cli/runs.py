@@ -55,7 +55,7 @@ def ls(session: Session, runs: Runs = DEFAULT_RUNS) -> None:
 @app.command("show")
 @command
 def show(session: Session, run: Run, runs: Runs = DEFAULT_RUNS) -> None:
-    """Show a run's stages, and its verdict if there is one. Example: lawtags runs show demo"""
+    """Show a run's stages, estimate beside fact, and the verdict. Example: lawtags runs show demo"""
     from lawtags_client.cli.verdict import print_verdict
     from lawtags_client.runs.overview import RunDetails, find_run
 
@@ -76,6 +76,11 @@ def show(session: Session, run: Run, runs: Runs = DEFAULT_RUNS) -> None:
             )
             for stage in details.stages
         ],
+    )
+    session.table(
+        ("quantity", "estimate", "fact", "deviation"),
+        [(each.quantity, *each.words) for each in details.estimates],
+        title="Estimate and fact",
     )
     if details.metrics:
         print_verdict(session.console, details.metrics, details.repeats)

@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from lawtags_client.errors import ConfigurationError, GateNotPassedError, RowsFailedError
 from lawtags_client.runs.metrics import Difference, JudgedGate, Metrics
 from lawtags_client.runs.outputs import EvaluateOutput
+from lawtags_client.runs.planning.rates import HourlyPrice
 from lawtags_client.runs.recipe import Gate
 from lawtags_client.runs.repeats import RepeatedDifference, RepeatedVerdict
 from lawtags_client.runs.verdict import COMPARED, SYSTEMS, in_words, remedy
 
-CALIBRATION_ERROR, MCNEMAR, SECONDS_PER_POINT = "calibration_error", "mcnemar_p", "seconds_per_point"
+CALIBRATION_ERROR, MCNEMAR = "calibration_error", "mcnemar_p"
+SECONDS_PER_POINT, PRICE_PER_POINT = "seconds_per_point", "price_per_point"
 """Figures that a gate may be about, besides those of a system."""
 
 _OF_A_TAG = ("f1", "precision", "recall")
-_OTHERS = (CALIBRATION_ERROR, MCNEMAR, SECONDS_PER_POINT)
+_OTHERS = (CALIBRATION_ERROR, MCNEMAR, SECONDS_PER_POINT, PRICE_PER_POINT)
 # What only the verdict on the run's own split has.
 _OF_ONE_SPLIT = frozenset(_OTHERS)
 
@@ -168,8 +170,11 @@ def _in_words(gate: Gate) -> str:
 
 def _figure(gate: Gate, metrics: Metrics) -> float | None:
     """The value that a gate is about; None for a cost per gain where no gain is shown."""
-    if gate.metric == SECONDS_PER_POINT and metrics.language_model is not None:
-        return metrics.language_model.seconds_per_point
+    gain = metrics.language_model
+    if gate.metric == SECONDS_PER_POINT and gain is not None:
+        return gain.seconds_per_point
+    if gate.metric == PRICE_PER_POINT and gain is not None:
+        return gain.price_per_point
     value = _plain_figure(gate, metrics)
     if value is None:
         place = gate.system if gate.tag is None else f"{gate.system}, tag {gate.tag}"
@@ -181,6 +186,22 @@ def _figure(gate: Gate, metrics: Metrics) -> float | None:
             hint=f"Systems: {', '.join(metrics.systems)}. Figures: {', '.join(figures)}, …",
         )
     return value
+
+
+def require_price(hourly: HourlyPrice | None) -> None:
+    """Refuse a gate on the price where nothing says what an hour costs.
+
+    Args:
+        hourly: the price of an hour of the job.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    if hourly is None:
+        raise ConfigurationError(
+            f"gate on {PRICE_PER_POINT}: the recipe has no price per hour",
+            hint="Set hardware.price_per_gpu_hour, or hardware.price_per_machine_hour without a GPU.",
+        )
 
 
 def _plain_figure(gate: Gate, metrics: Metrics) -> float | None:

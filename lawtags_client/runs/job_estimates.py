@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lawtags_client.platform import TrainingConfig, TrainingLayout
 from lawtags_client.runs.outputs import JobPlan
+from lawtags_client.runs.past_stages import expected_stages
 from lawtags_client.runs.past_trainings import (
     PastTraining,
     corrected_memory,
@@ -16,10 +17,16 @@ from lawtags_client.runs.past_trainings import (
 )
 from lawtags_client.runs.planning.findings import PlanFinding
 from lawtags_client.runs.planning.memory import CPU_PROCESS, MemoryEstimate, RowLengths, estimate_memory
-from lawtags_client.runs.planning.rates import GpuRate, find_rate
+from lawtags_client.runs.planning.rates import GpuRate, rate_of
 from lawtags_client.runs.planning.shapes import ModelShape, find_shape
 from lawtags_client.runs.planning.speeds import find_speed
-from lawtags_client.runs.planning.timing import TimeEstimate, Workload, gpu_estimate, local_seconds
+from lawtags_client.runs.planning.timing import (
+    TimeEstimate,
+    Workload,
+    gpu_estimate,
+    local_seconds,
+    priced,
+)
 from lawtags_client.runs.recipe import Recipe
 
 _CALIBRATE = "Add --calibrate to measure this machine in a few seconds."
@@ -34,16 +41,16 @@ class EstimateInputs:
         config: of the platform.
         work: of the job.
         rows: lengths of the training rows.
+        folder: of the run or plan itself.
         runs: the folder of runs, for earlier ones.
-        rate: the kind of GPU; None for the default.
     """
 
     recipe: Recipe
     config: TrainingConfig
     work: Workload
     rows: RowLengths
+    folder: Path
     runs: Path
-    rate: GpuRate | None = None
 
     @property
     def layout(self) -> TrainingLayout:
@@ -62,24 +69,32 @@ def with_estimates(plan: JobPlan, inputs: EstimateInputs) -> JobPlan:
     findings = list(plan.findings)
     memory = _memory(inputs, past)
     on_gpu = inputs.layout.gpus > 0
-    rate = (inputs.rate or find_rate(None, None)) if on_gpu else None
+    rate = rate_of(inputs.recipe.hardware)
     if memory is None:
         told = f"The shape of {inputs.config.base_model} is not known, so its memory is not estimated."
         remedy = "Set model.tokenizer to the folder of the model, with its config.json."
         findings.append(PlanFinding(topic="training", level="note", message=told, remedy=remedy))
-    elif rate is not None and memory.total > rate.memory_gb * 1e9:
+    elif on_gpu and memory.total > rate.memory_gb * 1e9:
         told = f"{memory.total / 1e9:.0f} GB are more than a {rate.name} has ({rate.memory_gb:g} GB)."
         remedy = "Lower max_seq_length or the micro batch of the config, or train an adapter."
         findings.append(PlanFinding(topic="training", level="warning", message=told, remedy=remedy))
-    time = _gpu_time(inputs, rate) if rate is not None else _local_time(inputs)
+    time = _gpu_time(inputs, rate) if on_gpu else _local_time(inputs)
     if time is not None:
-        time = corrected_time(time, past, rate)
+        time = priced(corrected_time(time, past), rate)
     else:
         told = "The time is not estimated: there is nothing to go by."
         findings.append(
             PlanFinding(topic="training", level="note", message=told, remedy=None if on_gpu else _CALIBRATE)
         )
-    return replace(plan, work=inputs.work, memory=memory, time=time, findings=tuple(findings))
+    return replace(
+        plan,
+        work=inputs.work,
+        memory=memory,
+        time=time,
+        hourly=rate.hourly(inputs.layout.gpus * inputs.layout.nodes),
+        stage_seconds=expected_stages(inputs.folder, inputs.runs, inputs.recipe.name, plan.rows),
+        findings=tuple(findings),
+    )
 
 
 def _memory(inputs: EstimateInputs, past: Sequence[PastTraining]) -> MemoryEstimate | None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.metrics import Difference, LanguageModelGain, Metrics, TrainingCost
 from lawtags_client.runs.outputs import JobPlan
+from lawtags_client.runs.quantities import in_words, money
 from lawtags_client.runs.verdict import reading
 from lawtags_client.terminal import escape_controls
 
@@ -47,15 +48,26 @@ def language_model_gain(metrics: Metrics, cost: TrainingCost | None = None) -> L
         training=cost,
         sentence="",
     )
-    per_point = _seconds_per_point(row, cost)
-    return replace(found, sentence=_sentence(metrics, row, len(rivals), cost), seconds_per_point=per_point)
+    return replace(
+        found,
+        sentence=_sentence(metrics, row, len(rivals), cost),
+        seconds_per_point=_per_point(row, cost.seconds if cost else None),
+        price_per_point=_per_point(row, cost.price if cost else None),
+    )
 
 
-def _seconds_per_point(row: Difference, cost: TrainingCost | None) -> float | None:
-    """Seconds of training per .01 of F1, if a gain is shown."""
-    if cost is None or cost.seconds is None or reading(row) != "better":
+def cost_per_point(gain: LanguageModelGain) -> str | None:
+    """What a point of F1 cost, in money where a price is known; None without a gain that is shown."""
+    if gain.price_per_point is not None and gain.training is not None:
+        return money(gain.price_per_point, gain.training.currency)
+    return None if gain.seconds_per_point is None else in_words(gain.seconds_per_point)
+
+
+def _per_point(row: Difference, cost: float | None) -> float | None:
+    """Seconds or money per .01 of F1, if a gain is shown."""
+    if cost is None or reading(row) != "better":
         return None
-    return cost.seconds / (100 * row.difference)
+    return cost / (100 * row.difference)
 
 
 def language_model_in_words(metrics: Metrics) -> list[str]:
@@ -77,7 +89,13 @@ def training_cost(ledger: Ledger, plan: JobPlan) -> TrainingCost:
     watched = record is not None and ledger.attempts(record) == 1
     rows, seen = plan.rows.get("training"), plan.rows_seen
     tokens = round(plan.tokens.training_total * seen / rows) if rows and seen else None
-    return TrainingCost(seconds=record.seconds if record and watched else None, tokens=tokens)
+    seconds = record.seconds if record and watched else None
+    if seconds is None or plan.hourly is None:
+        return TrainingCost(seconds=seconds, tokens=tokens)
+    hourly = plan.hourly
+    return TrainingCost(
+        seconds=seconds, tokens=tokens, price=hourly.of_seconds(seconds), currency=hourly.currency
+    )
 
 
 def _sentence(metrics: Metrics, row: Difference, rivals: int, cost: TrainingCost | None) -> str:
@@ -97,8 +115,10 @@ def _sentence(metrics: Metrics, row: Difference, rivals: int, cost: TrainingCost
     spent = _spent(cost)
     if found == "better":
         price = f" for {spent}" if spent else ""
-        if (per_point := _seconds_per_point(row, cost)) is not None:
-            price += f", which is {per_point:,.0f} s per point"
+        if cost is not None and (seconds := _per_point(row, cost.seconds)) is not None:
+            amount = _per_point(row, cost.price)
+            paid = "" if amount is None else f" or {money(amount, cost.currency)}"
+            price += f", which is {seconds:,.0f} s{paid} per point"
         return (
             f"The language model paid for itself: it adds {gain} micro F1{price} "
             f"(tagger {mine}, {name} {other}; {best})."
@@ -121,7 +141,8 @@ def _spent(cost: TrainingCost | None) -> str:
     tokens = None if cost.tokens is None else f"about {_rounded(cost.tokens):,} tokens"
     if cost.seconds is None:
         return "" if tokens is None else f"training on {tokens}"
-    return f"a training job of {cost.seconds:,.0f} s" + ("" if tokens is None else f" over {tokens}")
+    paid = "" if cost.price is None else f" ({money(cost.price, cost.currency)})"
+    return f"a training job of {cost.seconds:,.0f} s{paid}" + ("" if tokens is None else f" over {tokens}")
 
 
 def _rounded(tokens: int) -> int:

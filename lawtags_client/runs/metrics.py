@@ -156,10 +156,14 @@ class TrainingCost:
     Args:
         seconds: from the submission of the job to its end; None if unknown.
         tokens: of all rows, each as often as it was seen; None if unknown.
+        price: of these seconds; None without a time, or a price per hour in the recipe.
+        currency: of the price.
     """
 
     seconds: float | None = None
     tokens: int | None = None
+    price: float | None = None
+    currency: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +182,7 @@ class LanguageModelGain:
         sentence: all of this in words.
         seconds_per_point: of training for each point of F1 (.01) that was gained; None without a gain that is
             shown, or if the time is unknown.
+        price_per_point: the same in money; None without a price per hour, too.
     """
 
     rival: str
@@ -190,6 +195,7 @@ class LanguageModelGain:
     training: TrainingCost | None = None
     sentence: str
     seconds_per_point: float | None = None
+    price_per_point: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

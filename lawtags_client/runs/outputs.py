@@ -11,6 +11,7 @@ from lawtags_client.runs.documents import validated
 from lawtags_client.runs.metrics import IncompleteSystem, JudgedGate, ValidationRows
 from lawtags_client.runs.planning.findings import PlanFinding
 from lawtags_client.runs.planning.memory import MemoryEstimate
+from lawtags_client.runs.planning.rates import HourlyPrice
 from lawtags_client.runs.planning.timing import TimeEstimate, Workload
 
 
@@ -95,6 +96,8 @@ class JobPlan:
         work: of the job, in tokens and passes.
         memory: estimated, where the shape of the model is known.
         time: estimated, where there is something to go by.
+        hourly: what an hour of the job costs, where the recipe says so.
+        stage_seconds: how long the stages after this one are expected to take, by earlier runs of the recipe.
     """
 
     config: str
@@ -111,6 +114,8 @@ class JobPlan:
     work: Workload | None = None
     memory: MemoryEstimate | None = None
     time: TimeEstimate | None = None
+    hourly: HourlyPrice | None = None
+    stage_seconds: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.json_value import JsonObject
+from lawtags_client.runs.estimate_and_fact import EstimateAndFact, estimates_and_facts
 from lawtags_client.runs.facts import RunFacts
 from lawtags_client.runs.ledger import Ledger, StageRecord
 from lawtags_client.runs.metrics import Metrics, find_metrics
@@ -90,6 +91,7 @@ class RunDetails:
         stages: those that have begun.
         metrics: the verdict, if there is one.
         repeats: the verdict over repeated splits, if there is one.
+        estimates: what the plan expected, and what came of it.
     """
 
     run: str
@@ -97,6 +99,7 @@ class RunDetails:
     stages: tuple[StageOverview, ...]
     metrics: Metrics | None
     repeats: RepeatedVerdict | None
+    estimates: tuple[EstimateAndFact, ...] = ()
 
     @classmethod
     def of(cls, folder: Path) -> RunDetails:
@@ -108,7 +111,8 @@ class RunDetails:
         ledger = Ledger(folder / _LEDGER)
         stages = tuple(map(StageOverview.of, ledger.stages()))
         data = RunFacts.read(ledger).data
-        return cls(folder.name, data, stages, find_metrics(folder), find_repeats(folder))
+        estimates = tuple(estimates_and_facts(folder))
+        return cls(folder.name, data, stages, find_metrics(folder), find_repeats(folder), estimates)
 
 
 def find_run(runs: Path, name: str, *, whole: bool = False) -> Path:

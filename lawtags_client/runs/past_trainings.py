@@ -13,8 +13,7 @@ from lawtags_client.runs.language_model import training_cost
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.outputs import JobPlan
 from lawtags_client.runs.planning.memory import MemoryEstimate
-from lawtags_client.runs.planning.rates import GpuRate
-from lawtags_client.runs.planning.timing import TimeEstimate, priced
+from lawtags_client.runs.planning.timing import TimeEstimate
 from lawtags_client.runs.series import TrainingRecord
 
 _NEWEST = 10
@@ -62,21 +61,17 @@ def past_trainings(runs: Path, config: str, method: str) -> list[PastTraining]:
     return sorted(alike, key=lambda past: past.finished_at, reverse=True)[:_NEWEST]
 
 
-def corrected_time(
-    estimate: TimeEstimate, past: Sequence[PastTraining], rate: GpuRate | None
-) -> TimeEstimate:
+def corrected_time(estimate: TimeEstimate, past: Sequence[PastTraining]) -> TimeEstimate:
     """An estimate, scaled by how much longer the steps of earlier trainings took than was estimated.
 
     Args:
         estimate: uncorrected.
         past: earlier trainings.
-        rate: what the GPUs cost.
     """
     ratios = [ratio for each in past if (ratio := _ratio(each)) is not None]
     if not ratios:
         return estimate
-    better = estimate.corrected(statistics.median(ratios), len(ratios))
-    return better if rate is None else priced(better, rate)
+    return estimate.corrected(statistics.median(ratios), len(ratios))
 
 
 def corrected_memory(estimate: MemoryEstimate, past: Sequence[PastTraining]) -> MemoryEstimate:

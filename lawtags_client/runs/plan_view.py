@@ -12,6 +12,7 @@ from lawtags_client.runs.past_trainings import PastTraining, past_trainings
 from lawtags_client.runs.planning.memory import MemoryEstimate
 from lawtags_client.runs.planning.rendered_row import RenderedRow, render_row
 from lawtags_client.runs.planning.timing import TimeEstimate
+from lawtags_client.runs.quantities import money
 from lawtags_client.runs.recipe import Recipe
 from lawtags_client.runs.rehearsal import PlannedRequest
 from lawtags_client.runs.rows import read_rows
@@ -94,6 +95,11 @@ class PlanView:
             yield f"Memory: {plan.memory.total / 1e9:.2f} GB", _memory(plan.memory)
         if plan.time is not None:
             yield f"Time: {_duration(plan.time.seconds)}", _time(plan.time)
+        if plan.stage_seconds:
+            yield (
+                "Stages, by earlier runs of the recipe",
+                [f"{stage}: {_duration(seconds)}" for stage, seconds in plan.stage_seconds.items()],
+            )
         if self.past:
             yield "Earlier runs: fact against estimate", [_compared(each) for each in self.past]
         if self.row is not None:
@@ -131,9 +137,11 @@ def _time(time: TimeEstimate) -> list[str]:
     if time.corrected_by:
         lines.append(f"corrected by {time.corrected_by} earlier runs: without them {time.uncorrected:,.0f} s")
     if time.gpu_hours is not None:
-        price = "" if time.price is None else f", {time.price:,.2f} {time.currency}"
+        price = "" if time.price is None else f", {money(time.price, time.currency)}"
         without = " (pass --rates FILE for a price)" if time.price is None else ""
         lines.append(f"GPU-hours: {time.gpu_hours:.2f} on {time.gpus} x {time.gpu}{price}{without}")
+    elif time.price is not None:
+        lines.append(f"price: {money(time.price, time.currency)}")
     return lines
 
 

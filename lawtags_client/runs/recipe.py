@@ -17,6 +17,7 @@ from lawtags_client.json_value import JsonObject, JsonRow, JsonValue
 from lawtags_client.runs.recipe_curation import curation_faults, curation_remedy
 from lawtags_client.runs.recipe_faults import faults_of, names, nearest, remedy
 from lawtags_client.runs.recipe_following import MlflowSection, OverfittingSection, WandbSection
+from lawtags_client.runs.recipe_hardware import HardwareSection
 from lawtags_client.runs.recipe_section import Section
 from lawtags_client.runs.recipe_text import RecipeText
 
@@ -193,8 +194,9 @@ class Gate(Section):
     Attributes:
         system: a system of the verdict, e.g. ``tagger``.
         metric: a metric of it, e.g. ``micro_f1``; with ``tag`` one of ``f1``, ``precision`` and ``recall``;
-            ``calibration_error``; ``mcnemar_p`` against ``better_than``; or ``seconds_per_point``, the
-            training time for each point of F1 that the language model gained.
+            ``calibration_error``; ``mcnemar_p`` against ``better_than``; or ``seconds_per_point`` and
+            ``price_per_point``, time and price of the training for each point of F1 that the language model
+            gained.
         tag: judge the system by this tag alone.
         at_least: the least value.
         at_most: the largest value.
@@ -246,6 +248,7 @@ class Recipe(Section):
         retriever: the classifier without a language model.
         encoder: the sentence encoder that is tuned.
         evaluation: how the systems are judged.
+        hardware: what the training runs on, and what it costs.
         wait: how long a run waits.
         wandb: Weights & Biases.
         mlflow: an MLflow tracking server.
@@ -263,6 +266,7 @@ class Recipe(Section):
     retriever: RetrieverSection = RetrieverSection()
     encoder: EncoderSection = EncoderSection()
     evaluation: EvaluationSection = EvaluationSection()
+    hardware: HardwareSection = HardwareSection()
     wait: WaitSection = WaitSection()
     wandb: WandbSection = WandbSection()
     mlflow: MlflowSection = MlflowSection()

@@ -22,9 +22,10 @@ from lawtags_client.runs.model_card import attribution, data_licenses
 from lawtags_client.runs.naming import run_of_repeat
 from lawtags_client.runs.outputs import JobPlan
 from lawtags_client.runs.probabilities import find_probabilities
+from lawtags_client.runs.quantities import in_words
 from lawtags_client.runs.recipe import parse_recipe
 from lawtags_client.runs.repeats import RepeatedVerdict, find_repeats, one_split_in_words
-from lawtags_client.runs.report_facts import RunFigures, in_words
+from lawtags_client.runs.report_facts import RunFigures
 from lawtags_client.runs.report_questions import ReportQuestion, TaggedQuestions, WonAndLost, pairs_to_read
 from lawtags_client.runs.responsive_tables import with_labels
 from lawtags_client.runs.rows import read_rows

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from lawtags_client.runs.estimate_and_fact import EstimateAndFact, estimates_and_facts
+from lawtags_client.runs.language_model import cost_per_point
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.metrics import Metrics
+from lawtags_client.runs.quantities import in_words, money
 
 _LEDGER = "ledger.sqlite"
 
@@ -39,16 +42,20 @@ class RunFigures:
         duration: of all stages.
         training: of the training job, with what waiting it includes; None if unknown.
         tokens: that the training saw; None if unknown.
-        per_point: training time for each point of F1 gained; None without a gain.
+        price: of the training; None without a price per hour in the recipe.
+        per_point: price of the training for each point of F1 gained, or its time; None without a gain.
         stages: in their order.
+        estimates: what the plan expected, and what came of it.
     """
 
     date: str | None
     duration: str
     training: str | None
     tokens: str | None
+    price: str | None
     per_point: str | None
     stages: Sequence[StageDuration]
+    estimates: Sequence[EstimateAndFact]
 
     @classmethod
     def read(cls, folder: Path, metrics: Metrics) -> RunFigures:
@@ -77,24 +84,11 @@ class RunFigures:
             duration=in_words(sum(each.seconds for each in stages)),
             training=in_words(cost.seconds) if cost and cost.seconds is not None else None,
             tokens=f"{cost.tokens:,}" if cost and cost.tokens is not None else None,
-            per_point=in_words(gain.seconds_per_point) if gain and gain.seconds_per_point else None,
+            price=money(cost.price, cost.currency) if cost and cost.price is not None else None,
+            per_point=cost_per_point(gain) if gain else None,
             stages=stages,
+            estimates=estimates_and_facts(folder),
         )
-
-
-def in_words(seconds: float) -> str:
-    """A duration for people.
-
-    Example:
-        >>> in_words(4000)
-        '1 h 7 min'
-    """
-    if seconds < 60:
-        return f"{seconds:.0f} s" if seconds >= 1 else "under 1 s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def _cpu(output: object) -> float | None:

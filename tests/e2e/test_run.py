@@ -52,6 +52,9 @@ def test_a_run_leaves_all_that_it_promises(finished: Path) -> None:
     rows = len((run / "curated" / "testing" / "testing.jsonl").read_text().splitlines())
     assert metrics["test_rows"] == rows > 0
     assert metrics["platform"]["scores"]
+    cost = metrics["language_model"]["training"]
+    assert cost["price"] == pytest.approx(cost["seconds"] * 0.36 / 3600)
+    assert " EUR)" in metrics["language_model"]["sentence"]
     page = (run / "report.html").read_text()
     assert not re.search(r"""(src|href)\s*=\s*["']?http|url\(\s*["']?http|@import""", page), "needs a network"
     assert "<svg" in page

@@ -32,6 +32,7 @@ RECIPE = {
     "retriever": {"encoder": "none"},
     "training": {"epochs": 1, "batch_size": 8, "learning_rate": 1e-3, "max_steps": 6, "log_every_n_steps": 1},
     "evaluation": {"bootstrap": 100, "platform_rows": 4},
+    "hardware": {"price_per_machine_hour": 0.36, "currency": "EUR"},
     "wait": {"training": 300, "served": 60, "evaluation": 120},
 }
 

@@ -1,4 +1,4 @@
-"""The user's rate table: what a GPU costs per hour, and what it can do."""
+"""The user's rate table: what an hour of a training costs, and what a GPU can do."""
 
 from __future__ import annotations
 
@@ -11,21 +11,42 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.runs.recipe_faults import nearest
+from lawtags_client.runs.recipe_hardware import HardwareSection
 
 _LONGEST = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
+class HourlyPrice:
+    """What an hour of a job costs.
+
+    Args:
+        amount: for all of its GPUs, or for the machine.
+        currency: of the amount.
+        of: what is paid for, in words.
+    """
+
+    amount: float
+    currency: str
+    of: str
+
+    def of_seconds(self, seconds: float) -> float:
+        """The price of so many seconds."""
+        return self.amount * seconds / 3600
+
+
+@dataclass(frozen=True, slots=True)
 class GpuRate:
-    """A kind of GPU.
+    """A kind of GPU, and prices.
 
     Args:
         name: of the kind.
         memory_gb: its memory, in 10^9 bytes.
         tflops: its peak in bf16, without sparsity, in 10^12 operations per second.
         efficiency: the share of the peak that a training reaches.
-        price_per_hour: None if the table has none.
-        currency: of the price.
+        price_per_hour: of one GPU; None if it is not known.
+        currency: of the prices.
+        machine_price_per_hour: of a machine that trains without a GPU; None if it is not known.
     """
 
     name: str
@@ -34,6 +55,20 @@ class GpuRate:
     efficiency: float = 0.3
     price_per_hour: float | None = None
     currency: str | None = None
+    machine_price_per_hour: float | None = None
+
+    def hourly(self, gpus: int) -> HourlyPrice | None:
+        """What an hour of a job costs; None without a price.
+
+        Args:
+            gpus: that it keeps busy; 0 for a machine without one.
+        """
+        price = self.price_per_hour if gpus else self.machine_price_per_hour
+        if price is None:
+            return None
+        return HourlyPrice(
+            max(1, gpus) * price, self.currency or "USD", f"{gpus} x {self.name}" if gpus else "the machine"
+        )
 
 
 _KNOWN: Mapping[str, tuple[float, float]] = {
@@ -58,50 +93,84 @@ class _Gpu(BaseModel):
     efficiency: float = Field(default=0.3, gt=0, le=1)
 
 
+class _Machine(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    price_per_hour: float = Field(ge=0)
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_version: int = Field(ge=1, le=1)
-    currency: str = Field(default="USD", max_length=8)
+    currency: str = Field(default="USD", min_length=1, max_length=8)
     gpu: str | None = None
     gpus: dict[str, _Gpu] = Field(default_factory=dict)
+    machine: _Machine | None = None
 
 
-def find_rate(table: Path | None, gpu: str | None) -> GpuRate:
-    """The GPU that a training is planned for.
+def read_rates(table: Path | None, gpu: str | None) -> HardwareSection:
+    """The hardware that a rate table describes, as a recipe holds it.
 
     Args:
         table: a TOML file with rates; None for the data sheets alone.
-        gpu: its name; by default the one that the table names.
+        gpu: its kind; by default the one that the table names.
 
     Raises:
         ConfigurationError: the table is wrong, or has no such GPU.
     """
     rates = _read(table) if table is not None else _Table(schema_version=1)
     chosen = gpu or rates.gpu or (next(iter(rates.gpus)) if len(rates.gpus) == 1 else DEFAULT_GPU)
-    given = rates.gpus.get(chosen)
-    if given is None and chosen not in _KNOWN:
-        names = [*rates.gpus, *_KNOWN]
-        alike = nearest(chosen, names)
-        meant = f"Did you mean {alike}? " if alike else ""
-        raise ConfigurationError(
-            f"no GPU {chosen!r} in {table or 'the built-in table'}", hint=f"{meant}Known: {', '.join(names)}."
-        )
-    memory, tflops = _KNOWN.get(chosen, (None, None))
-    if given is not None:
-        memory, tflops = given.memory_gb or memory, given.tflops or tflops
-    if memory is None or tflops is None:
-        raise ConfigurationError(
-            f"{table}: [gpus.{chosen!r}] needs memory_gb and tflops, since its data sheet is not known",
-            hint=f"Known: {', '.join(_KNOWN)}.",
-        )
+    given = rates.gpus.get(chosen) or _Gpu()
+    found = HardwareSection(
+        gpu=chosen,
+        price_per_gpu_hour=given.price_per_hour,
+        price_per_machine_hour=rates.machine.price_per_hour if rates.machine else None,
+        currency=rates.currency,
+        memory_gb=given.memory_gb,
+        tflops=given.tflops,
+        efficiency=given.efficiency,
+    )
+    _sheet(found, place=str(table or "the built-in table"), names=[*rates.gpus, *_KNOWN])
+    return found
+
+
+def rate_of(hardware: HardwareSection) -> GpuRate:
+    """The GPU and the prices of a recipe, with the data sheet of a common GPU.
+
+    Raises:
+        ConfigurationError: the GPU is not a common one, and the recipe does not say what it can do.
+    """
+    memory, tflops = _sheet(hardware, place="hardware.gpu", names=list(_KNOWN))
+    priced = hardware.price_per_gpu_hour is not None or hardware.price_per_machine_hour is not None
     return GpuRate(
-        chosen,
+        hardware.gpu or DEFAULT_GPU,
         memory,
         tflops,
-        given.efficiency if given else 0.3,
-        given.price_per_hour if given else None,
-        rates.currency if given and given.price_per_hour is not None else None,
+        hardware.efficiency,
+        hardware.price_per_gpu_hour,
+        hardware.currency if priced else None,
+        hardware.price_per_machine_hour,
+    )
+
+
+def _sheet(hardware: HardwareSection, *, place: str, names: list[str]) -> tuple[float, float]:
+    """Memory and peak: those that are given, or those of the data sheet."""
+    name = hardware.gpu or DEFAULT_GPU
+    memory, tflops = _KNOWN.get(name, (None, None))
+    memory, tflops = hardware.memory_gb or memory, hardware.tflops or tflops
+    if memory is not None and tflops is not None:
+        return memory, tflops
+    if name not in names:
+        alike = nearest(name, names)
+        meant = f"Did you mean {alike}? " if alike else ""
+        raise ConfigurationError(
+            f"no GPU {name!r} in {place}",
+            hint=f"{meant}Known: {', '.join(dict.fromkeys(names))}. Others need memory_gb and tflops.",
+        )
+    raise ConfigurationError(
+        f"{place}: [gpus.{name!r}] needs memory_gb and tflops, since its data sheet is not known",
+        hint=f"Known: {', '.join(_KNOWN)}.",
     )
 
 

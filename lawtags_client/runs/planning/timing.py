@@ -162,16 +162,18 @@ def gpu_estimate(
         f"{operations:.2e} operations ({per_token} per weight and token, 2 in validations) on {gpus} x "
         f"{rate.name} at {rate.efficiency:.0%} of {rate.tflops:g} TFLOPS, without queue and startup"
     )
-    return priced(
-        TimeEstimate(seconds=seconds, uncorrected=seconds, basis=basis, gpus=gpus, gpu=rate.name), rate
-    )
+    return TimeEstimate(seconds=seconds, uncorrected=seconds, basis=basis, gpus=gpus, gpu=rate.name)
 
 
 def priced(estimate: TimeEstimate, rate: GpuRate) -> TimeEstimate:
     """The estimate with GPU-hours and price."""
-    hours = estimate.gpus * estimate.seconds / 3600
-    price = None if rate.price_per_hour is None else hours * rate.price_per_hour
-    return replace(estimate, gpu_hours=hours, price=price, currency=rate.currency)
+    hourly = rate.hourly(estimate.gpus)
+    return replace(
+        estimate,
+        gpu_hours=estimate.gpus * estimate.seconds / 3600 if estimate.gpus else None,
+        price=hourly.of_seconds(estimate.seconds) if hourly else None,
+        currency=hourly.currency if hourly else None,
+    )
 
 
 def _passes(lengths: Sequence[int], limit: int) -> int:

@@ -57,6 +57,7 @@ class Evaluate:
             "options": context.recipe.evaluation.model_dump(exclude={"repeats", "repeated_systems"}),
             "gates": [gate.model_dump() for gate in context.recipe.gates],
             # Absent in runs of releases that knew none.
+            **({"hourly": asdict(hourly)} if (hourly := context.left(PlanOutput).plan.hourly) else {}),
             **({"embeddings": said} if (said := context.left(PredictOutput).embeddings) else {}),
         }
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.files import atomic_write_json
-from lawtags_client.platform import TrainingConfig
+from lawtags_client.platform import TrainingConfig, TrainingLayout
+from lawtags_client.runs.gates import PRICE_PER_POINT, require_price
 from lawtags_client.runs.hyperparameters import job_hyperparameters, plan_steps
 from lawtags_client.runs.job_estimates import EstimateInputs, with_estimates
 from lawtags_client.runs.naming import PLANS
@@ -18,9 +19,10 @@ from lawtags_client.runs.outputs import CurateOutput, JobPlan, PlanOutput, Token
 from lawtags_client.runs.planning.dialects import dialect_findings
 from lawtags_client.runs.planning.findings import PlanFinding, data_findings, training_findings
 from lawtags_client.runs.planning.memory import RowLengths
-from lawtags_client.runs.planning.rates import GpuRate
+from lawtags_client.runs.planning.rates import rate_of
 from lawtags_client.runs.planning.timing import workload
 from lawtags_client.runs.recipe import Recipe
+from lawtags_client.runs.recipe_hardware import HardwareSection
 from lawtags_client.runs.rows import read_rows
 from lawtags_client.runs.stage import RunContext, file_digests
 from lawtags_client.runs.tokens import TokenCounter, token_counter
@@ -31,11 +33,9 @@ class PlanWish:
     """What ``lawtags plan`` asks for beyond what a run needs.
 
     Args:
-        rate: the kind of GPU and its price.
         occasion: another one makes the plan again, as calibrations and earlier runs may have changed.
     """
 
-    rate: GpuRate | None
     occasion: str
 
 
@@ -54,10 +54,13 @@ class Plan:
         self._wish = wish
 
     def inputs(self, context: RunContext) -> Mapping[str, object]:
+        hardware = context.recipe.hardware
         return {
             "curation": context.left(CurateOutput).digest,
             "model": context.recipe.model.model_dump(),
             "training": context.recipe.training.model_dump(),
+            # Absent in runs of releases that knew none.
+            **({"hardware": hardware.model_dump()} if hardware != HardwareSection() else {}),
             **({"occasion": self._wish.occasion} if self._wish else {}),
         }
 
@@ -127,8 +130,8 @@ class Plan:
                 config,
                 workload(recipe.training, steps, lengths.rows, validation, most),
                 RowLengths(longest, max(lengths.answers), mean),
+                context.folder,
                 _runs_of(context.folder),
-                self._wish.rate if self._wish else None,
             ),
         )
 
@@ -206,6 +209,9 @@ def _check(recipe: Recipe, config: TrainingConfig, rows: Mapping[str, int]) -> N
             f"{config.name} does not offer sft/{training.method}", hint=f"It offers: {offered or 'nothing'}"
         )
     check_parts(rows)
+    if any(gate.metric == PRICE_PER_POINT for gate in recipe.gates):
+        layout = config.layouts.get(("sft", training.method), TrainingLayout())
+        require_price(rate_of(recipe.hardware).hourly(layout.gpus * layout.nodes))
     if training.batch_size > rows["validation"]:
         raise ConfigurationError(
             f"batch_size {training.batch_size} is larger than the {rows['validation']} validation rows, "

@@ -113,7 +113,7 @@ def test_a_split_with_lost_rows_fails_a_gate_though_the_first_one_passes() -> No
 def test_a_gate_may_be_on_a_tag_on_calibration_on_questions_won_and_on_cost() -> None:
     metrics = judged(tagger=50, retriever=45, tfidf=20)
     sure = measure_calibration(np.array([[0.9], [0.1]] * 30), ["a"], [{"a"}, set()] * 30, samples=100, seed=0)
-    gain = language_model_gain(metrics, TrainingCost(seconds=120.0))
+    gain = language_model_gain(metrics, TrainingCost(seconds=120.0, price=1.2, currency="EUR"))
     metrics = replace(metrics, calibration={"tagger": sure}, language_model=gain)
     gates = {
         Gate(tag="a", metric="recall", at_least=0.8): True,
@@ -124,6 +124,8 @@ def test_a_gate_may_be_on_a_tag_on_calibration_on_questions_won_and_on_cost() ->
         Gate(system="tfidf", metric="mcnemar_p", better_than="tagger", at_most=0.05): False,
         Gate(metric="seconds_per_point", at_most=1000): True,
         Gate(metric="seconds_per_point", at_most=1): False,
+        Gate(metric="price_per_point", at_most=0.5): True,
+        Gate(metric="price_per_point", at_most=0.001): False,
         Gate(system="tfidf", metric="failed", at_most=0): True,
     }
     found = judge(list(gates), metrics)

@@ -15,12 +15,18 @@ from made_run import LINEAGE, PLAN, RECIPE, make_run
 from rich.console import Console
 
 from lawtags_client.cli.verdict import print_verdict
-from lawtags_client.runs.language_model import language_model_gain, language_model_in_words, training_cost
+from lawtags_client.runs.language_model import (
+    cost_per_point,
+    language_model_gain,
+    language_model_in_words,
+    training_cost,
+)
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.lost_rows import LostRows
 from lawtags_client.runs.metrics import LanguageModelGain, Metrics, TrainingCost, read_metrics
 from lawtags_client.runs.model_card import model_card
 from lawtags_client.runs.outputs import PlanOutput
+from lawtags_client.runs.planning.rates import HourlyPrice
 from lawtags_client.runs.recipe import EvaluationSection, parse_recipe
 from lawtags_client.runs.report import render_report
 from lawtags_client.runs.verdict import SYSTEMS, verdict
@@ -92,6 +98,7 @@ def test_a_single_rival_is_not_said_to_be_the_best_of_several() -> None:
             "a training job of 312 s over about 1,230,000 tokens",
         ),
         (TrainingCost(seconds=4000), "a training job of 4,000 s"),
+        (TrainingCost(seconds=40, price=0.02, currency="EUR"), "a training job of 40 s (0.020 EUR)"),
         (TrainingCost(tokens=77), "training on about 77 tokens"),
     ],
 )
@@ -101,6 +108,18 @@ def test_the_sentence_says_what_it_cost(cost: TrainingCost, said: str) -> None:
     for unknown in (None, TrainingCost()):
         sentence = gain_of(metrics_of(tagger=5, retriever=60), unknown).sentence
         assert "cost" not in sentence and "tokens" not in sentence
+
+
+def test_a_point_has_a_price_where_an_hour_has_one() -> None:
+    metrics = metrics_of(tagger=150, retriever=100)
+    paid = gain_of(metrics, TrainingCost(seconds=500, price=2.5, currency="EUR"))
+    assert paid.seconds_per_point == pytest.approx(20)
+    assert paid.price_per_point == pytest.approx(0.1)
+    assert cost_per_point(paid) == "0.10 EUR"
+    assert "which is 20 s or 0.10 EUR per point" in paid.sentence
+    assert cost_per_point(gain_of(metrics, TrainingCost(seconds=500))) == "20 s"
+    # No gain is shown, so nothing was bought.
+    assert cost_per_point(gain_of(metrics_of(tagger=100, retriever=100), paid.training)) is None
 
 
 def test_a_training_that_was_followed_twice_has_no_known_time(tmp_path: Path) -> None:
@@ -114,7 +133,9 @@ def test_a_training_that_was_followed_twice_has_no_known_time(tmp_path: Path) ->
     ledger.begin("customize", "one")
     ledger.finish("customize", {})
     once = training_cost(ledger, plan)
-    assert once.seconds is not None and once.seconds > 0
+    assert once.seconds is not None and once.seconds > 0 and once.price is None
+    priced = training_cost(ledger, replace(plan, hourly=HourlyPrice(3600, "EUR", "1 x A100-80GB")))
+    assert (priced.price, priced.currency) == (pytest.approx(once.seconds), "EUR")
     ledger.begin("customize", "two")
     ledger.begin("customize", "two")
     ledger.finish("customize", {})

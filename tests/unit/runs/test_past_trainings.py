@@ -39,7 +39,7 @@ def test_facts_correct_the_next_estimate(tmp_path: Path) -> None:
     (past,) = past_trainings(tmp_path, CONFIG, METHOD)
     assert (past.run, past.memory, past.steps_per_second) == ("one", 1300, 0.1)
     # Two steps took 20 s in place of 10 s.
-    time = corrected_time(TIME, [past], None)
+    time = corrected_time(TIME, [past])
     assert (time.seconds, time.uncorrected, time.corrected_by) == (2.0 + 2 * 10.0, 12.0, 1)
     memory = corrected_memory(MEMORY, [past])
     assert (memory.total, memory.uncorrected, memory.corrected_by) == (1300, 1000, 1)
@@ -48,7 +48,7 @@ def test_facts_correct_the_next_estimate(tmp_path: Path) -> None:
 def test_what_is_not_known_corrects_nothing(tmp_path: Path) -> None:
     trained(tmp_path, "one", pace=None, memory=None)
     past = past_trainings(tmp_path, CONFIG, METHOD)
-    assert corrected_time(TIME, past, None) == TIME
+    assert corrected_time(TIME, past) == TIME
     assert corrected_memory(MEMORY, past) == MEMORY
 
 
@@ -66,4 +66,4 @@ def test_the_median_of_several_counts(tmp_path: Path) -> None:
     for name, pace in (("a", 0.2), ("b", 0.1), ("c", 0.01)):
         trained(tmp_path, name, pace=pace)
     past = past_trainings(tmp_path, CONFIG, METHOD)
-    assert corrected_time(TIME, past, None).seconds == pytest.approx(22.0)
+    assert corrected_time(TIME, past).seconds == pytest.approx(22.0)

@@ -12,10 +12,11 @@ from lawtags_client.errors import ConfigurationError
 from lawtags_client.platform import TrainingLayout
 from lawtags_client.runs.hyperparameters import plan_steps
 from lawtags_client.runs.planning.memory import RowLengths, estimate_memory, trained_parameters
-from lawtags_client.runs.planning.rates import find_rate
+from lawtags_client.runs.planning.rates import rate_of, read_rates
 from lawtags_client.runs.planning.shapes import KNOWN, find_shape, read_shape
-from lawtags_client.runs.planning.timing import gpu_estimate, workload
+from lawtags_client.runs.planning.timing import TimeEstimate, gpu_estimate, priced, workload
 from lawtags_client.runs.recipe import TrainingSection, load_recipe
+from lawtags_client.runs.recipe_hardware import HardwareSection
 from lawtags_stack.engines.training.batches import split_by_tokens
 from lawtags_stack.engines.training.examples import Example
 from lawtags_stack.engines.training.job import TrainingJob
@@ -49,7 +50,7 @@ def test_the_step_of_the_hackathon_took_as_long_as_the_arithmetic_says() -> None
         update={"epochs": 1, "val_check_interval": None}
     )
     work = workload(seed, 1, [2048] * 16, [2048], 2048)
-    found = gpu_estimate(work, seed, GEMMA, ONE_GPU, find_rate(None, "A100-80GB"))
+    found = gpu_estimate(work, seed, GEMMA, ONE_GPU, rate_of(HardwareSection(gpu="A100-80GB")))
     # Its log says 3.42 s; the GPU is not recorded.
     assert found.seconds == pytest.approx(3.42, rel=0.2)
 
@@ -120,14 +121,32 @@ def test_the_work_is_that_of_the_embedded_trainer(
 def test_a_price_comes_from_the_users_table(tmp_path: Path) -> None:
     table = tmp_path / "rates.toml"
     table.write_text('schema_version = 1\ncurrency = "EUR"\n[gpus.A100-80GB]\nprice_per_hour = 1.8\n')
-    rate = find_rate(table, None)
+    rate = rate_of(read_rates(table, None))
     assert (rate.name, rate.price_per_hour, rate.currency, rate.tflops) == ("A100-80GB", 1.8, "EUR", 312)
     training = TrainingSection()
     work = workload(training, 1000, [200] * 16_000, [200] * 16, None)
-    found = gpu_estimate(work, training, GEMMA, TrainingLayout(gpus=2), rate)
+    found = priced(gpu_estimate(work, training, GEMMA, TrainingLayout(gpus=2), rate), rate)
     assert found.gpu_hours == pytest.approx(2 * found.seconds / 3600)
     assert found.price == pytest.approx(1.8 * (found.gpu_hours or 0))
-    assert find_rate(None, None).price_per_hour is None
+    assert rate_of(HardwareSection()).price_per_hour is None
+
+
+def test_a_machine_without_a_gpu_has_a_price_of_its_own(tmp_path: Path) -> None:
+    table = tmp_path / "rates.toml"
+    table.write_text('schema_version = 1\ncurrency = "EUR"\n[machine]\nprice_per_hour = 0.36\n')
+    rate = rate_of(read_rates(table, None))
+    found = priced(TimeEstimate(seconds=100, uncorrected=100, basis="a calibration"), rate)
+    assert (found.price, found.currency, found.gpu_hours) == (pytest.approx(0.01), "EUR", None)
+    # The price of a machine says nothing about GPUs.
+    assert rate.hourly(2) is None
+
+
+def test_a_recipe_may_describe_a_gpu_that_is_not_known() -> None:
+    rate = rate_of(HardwareSection(gpu="B200", memory_gb=180, tflops=2250, price_per_gpu_hour=4))
+    hourly = rate.hourly(8)
+    assert hourly is not None and (hourly.amount, hourly.of_seconds(1800)) == (32, 16)
+    with pytest.raises(ConfigurationError, match="no GPU 'B200' in hardware"):
+        rate_of(HardwareSection(gpu="B200"))
 
 
 @pytest.mark.parametrize(
@@ -138,6 +157,7 @@ def test_a_price_comes_from_the_users_table(tmp_path: Path) -> None:
         ("schema_version = 1\n[gpus.A100-80GB]\nprice_per_hour = -1", "price_per_hour"),
         ("schema_version = 1\n[gpus.Mine]\nprice_per_hour = 1", "memory_gb and tflops"),
         ("schema_version = 1\ngpu = 'A100-80Gb'", "no GPU"),
+        ("schema_version = 1\n[machine]", "machine.price_per_hour"),
         ("[", "not a TOML file"),
         ("\ud800", "not a TOML file"),
     ],
@@ -146,7 +166,7 @@ def test_a_wrong_table_is_refused_in_words(tmp_path: Path, text: str, said: str)
     table = tmp_path / "rates.toml"
     table.write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(ConfigurationError, match=said) as caught:
-        find_rate(table, None)
+        read_rates(table, None)
     assert caught.value.hint
     with pytest.raises(ConfigurationError, match="cannot be read"):
-        find_rate(tmp_path / "absent.toml", None)
+        read_rates(tmp_path / "absent.toml", None)
