@@ -37,7 +37,7 @@ Catch ``LawtagsError`` to catch them all. ``exit_code`` is the exit code of the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar, TypedDict, Unpack
 
@@ -107,11 +107,21 @@ class LawtagsError(Exception):
         text = f"{self.message} ({where})" if where else self.message
         return f"{text}\n{self.hint}" if self.hint else text
 
+    def __reduce__(self) -> tuple[Callable[..., LawtagsError], tuple[object, ...]]:
+        # Constructors take other arguments than Exception passes on to another process.
+        return _restored, (type(self), self.args, vars(self))
+
     def as_dict(self) -> dict[str, object]:
         """The error as one JSON object, for ``--json`` and run records."""
         fields = ("message", "hint", "service", "status", "request_id", "url", "detail")
         found = {name: getattr(self, name) for name in fields}
         return {"error": type(self).__name__} | {k: v for k, v in found.items() if v is not None}
+
+
+def _restored(kind: type[LawtagsError], args: tuple[object, ...], values: dict[str, object]) -> LawtagsError:
+    error = kind.__new__(kind, *args)
+    vars(error).update(values)
+    return error
 
 
 class ConfigurationError(LawtagsError):

@@ -1,22 +1,22 @@
 """Running steps on partitions: in this process, in several, or on a Dask cluster.
 
-One process applies the steps itself. Several processes and clusters get them as a pipeline of NeMo Curator,
-whose import alone takes nine seconds. The files are the same.
+Processes on this machine apply the steps themselves. A cluster gets them as a pipeline of NeMo Curator, whose
+import alone takes seconds. The files are the same.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from lawtags_client.curation.examples import stride_for
+from lawtags_client.curation.options import PiiOptions
 from lawtags_client.curation.staging import StagedQuestions, WorkFolder, read_partition, save_partition
-from lawtags_client.curation.steps import Step, prepare_steps, run_step
+from lawtags_client.curation.steps import Step, load_names, prepare_steps, run_step
+from lawtags_client.curation.worker_pool import WorkerPool
 from lawtags_client.errors import ConfigurationError, DataError, LawtagsError
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 _CHARACTERS_FOR_PROCESSES = 6_000_000
 # Partitions per Dask graph: a graph of very many would fill memory.
 _PARTITIONS_AT_ONCE = 256
-_SECONDS_BETWEEN_LOOKS = 1.0
 
 Done = Callable[[int], None]
 
@@ -63,6 +62,11 @@ class PartitionRunner(Protocol):
         """
 
 
+def usable_cores() -> int:
+    """The number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def choose_workers(characters: int, partitions: int) -> int:
     """The number of local processes that are worth starting.
 
@@ -72,22 +76,64 @@ def choose_workers(characters: int, partitions: int) -> int:
     """
     if characters < _CHARACTERS_FOR_PROCESSES:
         return 1
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(usable, partitions))
+    return max(1, min(usable_cores(), partitions))
+
+
+class WorkerStarter:
+    """Starts local worker processes as soon as it is clear that they are wanted, which reading shows.
+
+    Args:
+        workers: how many; None chooses by the length of the texts.
+        options: local processes load the model of names that these ask for.
+    """
+
+    def __init__(self, workers: int | None, options: PiiOptions) -> None:
+        self._workers = workers
+        self._options = options
+        self._pool: WorkerPool | None = None
+
+    def look(self, characters: int, partitions: int) -> None:
+        """Start the processes if they are wanted and not started.
+
+        Args:
+            characters: length of all texts so far.
+            partitions: how many there are so far.
+        """
+        workers = self._workers or choose_workers(characters, partitions)
+        if workers > 1 and self._pool is None:
+            self._pool = WorkerPool(self._workers or usable_cores())
+            self._pool.load(load_names, (self._options,))
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[WorkerStarter]:
+        """End the processes at the end."""
+        try:
+            yield self
+        finally:
+            if self._pool is not None:
+                self._pool.close()
+
+    @property
+    def pool(self) -> WorkerPool | None:
+        """The processes, if they are wanted."""
+        return self._pool
 
 
 @contextlib.contextmanager
 def open_runner(
-    scheduler: str | distributed.Client | None, workers: int, folder: str, steps: Sequence[Step] = ()
+    scheduler: str | distributed.Client | None,
+    pool: WorkerPool | None,
+    folder: str,
+    steps: Sequence[Step] = (),
 ) -> Iterator[PartitionRunner]:
     """Open a runner.
 
     Args:
         scheduler: a Dask cluster's address, or a client of it, whose workers see the folder; None stays on
             this machine.
-        workers: processes on this machine.
+        pool: processes on this machine; None works in this one.
         folder: the work folder, which all workers must see.
-        steps: local processes load what these need while this process does its own imports.
+        steps: workers load what these need, so that the first rows do not wait for it.
 
     Raises:
         ConfigurationError: the cluster cannot be reached, has no workers, or does not see the folder.
@@ -96,11 +142,10 @@ def open_runner(
         with _client(scheduler) as client:
             _check_cluster(client, folder)
             yield _DaskRunner(client)
-    elif workers == 1:
+    elif pool is None:
         yield _InProcessRunner()
     else:
-        with _ProcessRunner(workers, steps) as processes:
-            yield processes
+        yield _ProcessRunner(pool, steps)
 
 
 def run_steps(
@@ -134,6 +179,14 @@ def run_steps(
         )
 
 
+def _apply_steps(number: int, folder: str, steps: Sequence[Step], stride: int) -> None:
+    """Apply the steps to a partition, and save it; a function that can go to another process."""
+    frame = read_partition(number, folder, stride)
+    for step in steps:
+        frame = run_step(frame, step)
+    save_partition(frame, folder)
+
+
 def _tasks(steps: Sequence[Step], folder: str, numbers: Sequence[int], stride: int) -> dict[int, Delayed]:
     # Imported late: it takes seconds, which an error in the input should not cost.
     import dask.dataframe
@@ -162,12 +215,7 @@ class _InProcessRunner:
     def apply(
         self, steps: Sequence[Step], folder: str, numbers: Sequence[int], stride: int, on_done: Done
     ) -> None:
-        for number in numbers:
-            frame = read_partition(number, folder, stride)
-            for step in steps:
-                frame = run_step(frame, step)
-            save_partition(frame, folder)
-            on_done(number)
+        self.call(_apply_steps, dict.fromkeys(numbers, (folder, steps, stride)), on_done)
 
     def call(
         self, function: Callable[..., None], arguments: Mapping[int, tuple[object, ...]], on_done: Done
@@ -178,63 +226,21 @@ class _InProcessRunner:
 
 
 class _ProcessRunner:
-    """Several local processes, which end with this one however it ends."""
+    """Several local processes."""
 
-    def __init__(self, workers: int, steps: Sequence[Step]) -> None:
-        import multiprocessing
-        from concurrent.futures import ProcessPoolExecutor
-
-        # Threads do not survive a fork.
-        context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(
-            workers, mp_context=context, initializer=_follow, initargs=(os.getpid(),)
-        )
-        # This starts all processes. Errors are ignored here: they recur with the first rows.
-        for _ in range(workers):
-            self._pool.submit(prepare_steps, steps)
+    def __init__(self, pool: WorkerPool, steps: Sequence[Step]) -> None:
+        self._pool = pool
+        pool.load(prepare_steps, (steps,))
 
     def apply(
         self, steps: Sequence[Step], folder: str, numbers: Sequence[int], stride: int, on_done: Done
     ) -> None:
-        self._run(_tasks(steps, folder, numbers, stride), on_done)
-
-    def _run(self, tasks: Mapping[int, Delayed], on_done: Done) -> None:
-        from concurrent.futures.process import BrokenProcessPool
-
-        import dask
-        from dask.callbacks import Callback
-        from dask.multiprocessing import RemoteException
-
-        numbers = {task.key: number for number, task in tasks.items()}
-
-        class ProgressCallback(Callback):  # type: ignore[misc]
-            def _posttask(self, key: object, *_: object) -> None:
-                if key in numbers:
-                    on_done(numbers[key])
-
-        try:
-            with ProgressCallback():
-                dask.compute(*tasks.values(), scheduler="processes", pool=self._pool, chunksize=1)
-        except RemoteException as error:
-            if isinstance(error.exception, LawtagsError):
-                raise error.exception from None
-            raise
-        except BrokenProcessPool as error:
-            raise LawtagsError(
-                "a worker process ended unexpectedly",
-                hint="It may have run out of memory: use fewer workers. Repeat the command to resume.",
-            ) from error
+        self.call(_apply_steps, dict.fromkeys(numbers, (folder, steps, stride)), on_done)
 
     def call(
         self, function: Callable[..., None], arguments: Mapping[int, tuple[object, ...]], on_done: Done
     ) -> None:
-        self._run(_delayed(function, arguments), on_done)
-
-    def __enter__(self) -> _ProcessRunner:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        self._pool.run(function, arguments, on_done)
 
 
 class _DaskRunner:
@@ -312,16 +318,3 @@ def _check_cluster(client: distributed.Client, folder: str) -> None:
 
 def _sees_folder(folder: str) -> bool:
     return Path(folder).is_dir()
-
-
-def _follow(parent: int) -> None:
-    """End a worker process with its parent, and leave interrupts to the parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            pause.wait(_SECONDS_BETWEEN_LOOKS)
-        os._exit(1)
-
-    pause = threading.Event()
-    threading.Thread(target=watch, daemon=True).start()

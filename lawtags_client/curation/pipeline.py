@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lawtags_client.curation.execution import PartitionRunner, choose_workers, open_runner, run_steps
+from lawtags_client.curation.execution import PartitionRunner, WorkerStarter, open_runner, run_steps
 from lawtags_client.curation.forget.forget_list import ForgetList, load_forget_list, remembered
 from lawtags_client.curation.isolation import FAILED, IsolatedStep
 from lawtags_client.curation.lock import curation_lock
@@ -129,11 +129,13 @@ class _Curation:
     def run(
         self, scheduler: str | distributed.Client | None, workers: int | None, partition_rows: int
     ) -> CurationReport:
+        local = 1 if scheduler is not None else workers
         with curation_lock(self._out) as parent:
             try:
-                report = self._curate(
-                    self._work_folder(parent, partition_rows), scheduler, workers, partition_rows
-                )
+                with WorkerStarter(local, self._options.pii).open() as starter:
+                    report = self._curate(
+                        self._work_folder(parent, partition_rows), scheduler, starter, partition_rows
+                    )
             except DataError:
                 # The input has to change, so nothing can be resumed, and personal data must be deleted.
                 shutil.rmtree(parent, ignore_errors=True)
@@ -145,17 +147,22 @@ class _Curation:
         self,
         work: WorkFolder,
         scheduler: str | distributed.Client | None,
-        workers: int | None,
+        starter: WorkerStarter,
         partition_rows: int,
     ) -> CurationReport:
         started = self._clock()
+
+        def on_rows(rows: int, characters: int, partitions: int) -> None:
+            starter.look(characters, partitions)
+            self._progress(CurationProgress("reading", rows, None))
+
         staged = stage(
             work,
             self._inputs.sources,
             self._options.columns,
             partition_rows=partition_rows,
             stop_at_bad_row=self._options.on_bad_row == "fail",
-            on_rows=lambda rows: self._progress(CurationProgress("reading", rows, None)),
+            on_rows=on_rows,
             forget=self._forget,
         )
         self._check_bad_rows(work, staged)
@@ -163,9 +170,10 @@ class _Curation:
         read = [StepCount("read", sum(staged.sources), usable, self._clock() - started)]
         if self._forget.asked:
             read.append(StepCount("forget", usable, staged.rows, 0.0))
-        workers = workers or choose_workers(staged.characters, staged.partitions)
+        # If everything was read before, nothing was looked at until now.
+        starter.look(staged.characters, staged.partitions)
         steps = self._steps(staged)
-        with open_runner(scheduler, workers, work.text, [one.step for one in steps]) as runner:
+        with open_runner(scheduler, starter.pool, work.text, [one.step for one in steps]) as runner:
             run_steps(
                 steps,
                 work,

@@ -342,3 +342,12 @@ def prepare_steps(steps: Sequence[Step]) -> None:
     for step in steps:
         if isinstance(step, MaskPii):
             masker(step.options)
+
+
+def load_names(options: PiiOptions) -> None:
+    """Load the model of names in this process, before it is known which words are allowed.
+
+    Args:
+        options: what to find.
+    """
+    masker(options)

@@ -27,7 +27,7 @@ def stage(
     *,
     partition_rows: int,
     stop_at_bad_row: bool,
-    on_rows: Callable[[int], None],
+    on_rows: Callable[[int, int, int], None],
     forget: Container[str] = (),
 ) -> StagedQuestions:
     """Read the sources into partitions, unless that was done before.
@@ -38,7 +38,7 @@ def stage(
         columns: field to column.
         partition_rows: maximum rows per partition.
         stop_at_bad_row: whether to fail on the first bad row.
-        on_rows: called with the number of rows read.
+        on_rows: called with the numbers of rows read, of their characters, and of partitions.
         forget: ids of questions to skip; they are never written to disk.
 
     Raises:
@@ -51,8 +51,8 @@ def stage(
     for batch in reading.batches(partition_rows):
         work.write_read(batch, len(starts) - 1)
         starts.append(reading.count)
-        on_rows(sum(reading.sizes))
-    on_rows(sum(reading.sizes))
+        on_rows(sum(reading.sizes), reading.characters, len(starts) - 1)
+    on_rows(sum(reading.sizes), reading.characters, len(starts) - 1)
     staged = StagedQuestions(
         tuple(starts),
         tuple(reading.sizes),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from lawtags_client.curation import CurationOptions, DuplicateOptions, PiiOptions, SplitOptions, curate
@@ -155,3 +158,27 @@ def test_a_kill_while_writing_costs_neither_cleaning_nor_selection_and_the_work_
     assert [(p.done, p.before) for p in seen if p.step == "cleaning"] == [(80, 80)]
     assert again.digest == whole.digest
     assert not work.exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kills a process by signal")
+def test_a_run_that_loses_a_local_worker_goes_on_and_writes_the_same_bytes(
+    questions: list[dict[str, Any]], write: Write, tmp_path: Path
+) -> None:
+    path, out = write(questions), tmp_path / "out"
+    whole = curate([path], tmp_path / "whole", PLAIN)
+    killed: list[int] = []
+
+    def kill(progress: Any) -> None:
+        if progress.step == "cleaning" and progress.done and not killed:
+            (loader,) = (one for one in psutil.Process().children() if one.children())
+            worker = loader.children()[0]
+            worker.send_signal(signal.SIGKILL)
+            killed.append(worker.pid)
+
+    report = curate([path], out, PLAIN, partition_rows=4, workers=2, on_progress=kill)
+    assert killed
+    assert report.digest == whole.digest
+    for part in ("training", "validation", "testing"):
+        name = f"{part}/{part}.jsonl"
+        assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert not psutil.pid_exists(killed[0])
