@@ -28,7 +28,8 @@ from lawtags_client.errors import ConfigurationError
 from lawtags_client.extras import require
 
 if TYPE_CHECKING:
-    from lawtags_client.platform import Platform
+    from lawtags_client.platform import Platform, TrainingConfig
+    from lawtags_client.platform.protocol import Dialect
     from lawtags_client.runs.rehearsal import PlannedRequest
     from lawtags_client.runs.run import RunResult
     from lawtags_client.runs.run_request import RunRequest
@@ -119,44 +120,52 @@ def _execute(session: Session, request: RunRequest, *, offline: bool, until: str
 
 def _requests(
     session: Session, request: RunRequest, result: RunResult, *, offline: bool
-) -> list[PlannedRequest] | None:
-    """The requests of the run; None on Helix, where they are not rehearsed."""
+) -> list[PlannedRequest]:
+    """The requests of the run."""
     from lawtags_client.platform.choice import speaks_helix
     from lawtags_client.platform.offline import OfflinePlatform
     from lawtags_client.runs.ledger import Ledger
-    from lawtags_client.runs.planning.assumed import assumed_config
     from lawtags_client.runs.progress import LoggedProgress
     from lawtags_client.runs.rehearsal import rehearse
     from lawtags_client.runs.stage import RunContext
     from lawtags_client.settings import Settings
 
-    settings = None if offline else Settings.load(session.profile)
+    settings, assumed = None if offline else Settings.load(session.profile), _assumed(session, request)
     context = RunContext(
         result.folder,
         request.recipe,
         tuple(request.data),
         request.test,
-        OfflinePlatform(assumed_config(request.recipe)),
+        OfflinePlatform(assumed),
         Ledger(result.folder / "ledger.sqlite"),
         LoggedProgress(),
         outputs=dict(result.outputs),
     )
 
-    async def work() -> list[PlannedRequest] | None:
-        if settings is not None and await speaks_helix(settings):
-            return None
-        return await rehearse(context, settings, run=request.folder.name)
+    async def work() -> list[PlannedRequest]:
+        helix = assumed.dialect == "helix" if settings is None else await speaks_helix(settings)
+        dialect: Dialect = "helix" if helix else "v1"
+        return await rehearse(context, settings, run=request.folder.name, dialect=dialect)
 
     return session.run(work())
+
+
+def _assumed(session: Session, request: RunRequest) -> TrainingConfig:
+    """The config of a platform that is not asked."""
+    from lawtags_client.runs.planning.assumed import assumed_config, assumed_dialect
+    from lawtags_client.settings import Settings
+
+    # The local stack need not run, and may speak either.
+    setting = "auto" if session.is_local() else Settings.load(session.profile).dialect
+    return assumed_config(request.recipe, assumed_dialect(request.recipe, setting))
 
 
 @contextlib.asynccontextmanager
 async def _platform(session: Session, request: RunRequest, *, offline: bool) -> AsyncIterator[Platform]:
     if offline:
         from lawtags_client.platform.offline import OfflinePlatform
-        from lawtags_client.runs.planning.assumed import assumed_config
 
-        yield OfflinePlatform(assumed_config(request.recipe))
+        yield OfflinePlatform(_assumed(session, request))
         return
     from lawtags_client.platform.choice import run_platform
 

@@ -157,12 +157,13 @@ class Session:
         from lawtags_client.platform.v1 import service_addresses
         from lawtags_client.settings import Settings
 
-        if self._is_local():
+        if self.is_local():
             # The same stack, whichever ports it has now.
             return {"platform": f"embedded stack in {STACK_FOLDER}"}
         return service_addresses(Settings.load(self.profile))
 
-    def _is_local(self) -> bool:
+    def is_local(self) -> bool:
+        """Whether the embedded stack of the working directory is meant."""
         return (self.profile or os.environ.get("LAWTAGS_PROFILE")) == LOCAL_PROFILE
 
     def progress(self) -> contextlib.AbstractContextManager[Progress]:

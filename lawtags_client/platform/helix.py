@@ -154,11 +154,6 @@ class HelixPlatform:
 
     async def submit(self, intent: FineTuneIntent) -> JobReference:
         """Start training, or find the job that this intent started before."""
-        if intent.wandb:
-            raise ConfigurationError(
-                "Weights & Biases cannot be passed on to NeMo Helix",
-                hint="Remove wandb from the recipe, or use the section mlflow.",
-            )
         workspace = intent.output_model.partition("/")[0] if "/" in intent.output_model else None
         chosen = workspace or self._helix.workspace
         model = await self._model(intent.config)

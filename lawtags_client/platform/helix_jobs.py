@@ -85,8 +85,13 @@ def training_spec(intent: FineTuneIntent, *, base: str, dataset: str) -> Automod
         dataset: the fileset with training and validation rows, ``workspace/name``.
 
     Raises:
-        ConfigurationError: Helix has no equivalent of a hyperparameter.
+        ConfigurationError: Helix has no equivalent of something that is asked for.
     """
+    if intent.wandb:
+        raise ConfigurationError(
+            "Weights & Biases cannot be passed on to NeMo Helix",
+            hint="Remove wandb from the recipe, or use the section mlflow.",
+        )
     given = {name: value for name, value in intent.hyperparameters.items() if value is not None}
     known = {*_SCHEDULE, *_OPTIMIZER, *_SHARED, *_WITHOUT_EQUIVALENT}
     unknown = sorted(set(given) - known)

@@ -1,4 +1,4 @@
-"""The requests of a job, made by the client itself against a v1 platform that is played and has nothing yet.
+"""The requests of a job, made by the client itself against a platform that is played and has nothing yet.
 
 What is recorded is what would be sent, byte by byte, because the same code makes it. A real platform may have
 some of it already, or decide otherwise where an answer decides, such as which files go through LFS.
@@ -14,10 +14,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from lawtags_client.client import NeMo
 from lawtags_client.intents import SqliteIntents
 from lawtags_client.json_value import JsonValue
-from lawtags_client.platform.v1 import V1Platform
+from lawtags_client.platform.protocol import Dialect, Platform
 from lawtags_client.settings import Settings
 from lawtags_client.transport.rehearsal import RehearsedRequest, rehearsal_handler
 
@@ -31,24 +30,38 @@ __all__ = ["RehearsedRequest", "rehearsed_platform"]
 
 @asynccontextmanager
 async def rehearsed_platform(
-    settings: Settings | None,
-) -> AsyncIterator[tuple[V1Platform, list[RehearsedRequest]]]:
+    settings: Settings | None, dialect: Dialect
+) -> AsyncIterator[tuple[Platform, list[RehearsedRequest]]]:
     """A platform that records requests in place of sending them, and the requests.
 
     Args:
         settings: of the platform; None for none, as addresses are not part of what is recorded.
+        dialect: its API.
     """
     recorded: list[RehearsedRequest] = []
-    handler = rehearsal_handler(_FreshPlatform(), recorded)
-    chosen = settings if settings is not None and settings.has_address("platform") else None
+    known = settings is not None and settings.has_address("platform")
+    chosen = settings if settings is not None and known else Settings(platform_url=_NOWHERE)
     with TemporaryDirectory(prefix="lawtags-rehearsal-") as folder:
         intents = SqliteIntents(Path(folder) / "intents.sqlite")
-        async with NeMo(chosen or Settings(platform_url=_NOWHERE), handler=handler, intents=intents) as nemo:
+        if dialect == "helix":
+            from lawtags_client.helix.client import Helix
+            from lawtags_client.platform.helix import HelixPlatform
+            from lawtags_client.platform.helix_rehearsal import FreshHelix
+
+            handler = rehearsal_handler(FreshHelix(), recorded)
+            async with Helix(chosen, handler=handler, intents=intents) as helix:
+                yield HelixPlatform(helix), recorded
+            return
+        from lawtags_client.client import NeMo
+        from lawtags_client.platform.v1 import V1Platform
+
+        handler = rehearsal_handler(_FreshPlatform(), recorded)
+        async with NeMo(chosen, handler=handler, intents=intents) as nemo:
             yield V1Platform(nemo), recorded
 
 
 class _FreshPlatform:
-    """The answers of a platform that has nothing yet."""
+    """The answers of a v1 platform that has nothing yet."""
 
     def __init__(self) -> None:
         self._files: list[JsonValue] = []

@@ -30,19 +30,17 @@ class PlanView:
         plan: what was planned.
         row: the first training row, rendered; None if there is none, or if it is a chat.
         past: earlier trainings with this config and method.
-        requests: what the run will send until its job is submitted; None where that is not rehearsed.
+        requests: what the run will send until its job is submitted.
     """
 
     folder: Path
     plan: JobPlan
     row: RenderedRow | None
     past: tuple[PastTraining, ...]
-    requests: Sequence[PlannedRequest] | None = None
+    requests: Sequence[PlannedRequest] = ()
 
     @classmethod
-    def of(
-        cls, folder: Path, plan: JobPlan, recipe: Recipe, requests: Sequence[PlannedRequest] | None
-    ) -> PlanView:
+    def of(cls, folder: Path, plan: JobPlan, recipe: Recipe, requests: Sequence[PlannedRequest]) -> PlanView:
         """The view of a plan.
 
         Args:
@@ -62,7 +60,7 @@ class PlanView:
         """What is shown beside the plan itself."""
         return {
             "row": self.row.as_json() if self.row else None,
-            "requests": None if self.requests is None else [each.as_json() for each in self.requests],
+            "requests": [each.as_json() for each in self.requests],
             "earlier": [
                 {
                     "run": each.run,
@@ -104,7 +102,7 @@ class PlanView:
             yield "Earlier runs: fact against estimate", [_compared(each) for each in self.past]
         if self.row is not None:
             yield "First training row; what carries loss is in [ ]", _row(self.row)
-        if self.requests is not None:
+        if self.requests:
             title = f"Requests until the job is submitted; bodies are in {self.folder}"
             yield title, [str(each) for each in self.requests]
         for level, title in _LEVELS:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lawtags_client.files import atomic_write_bytes, atomic_write_text
 from lawtags_client.json_value import JsonObject, JsonValue
+from lawtags_client.platform.protocol import Dialect
 from lawtags_client.platform.rehearsal import RehearsedRequest, rehearsed_platform
 from lawtags_client.runs.outputs import CurateOutput, PlanOutput, UploadOutput
 from lawtags_client.runs.stage import RunContext, stage_digest
@@ -53,16 +54,24 @@ class PlannedRequest:
         return f"{self.request.method} {self.request.path}: {len(self.request.body):,} bytes, {self.file}"
 
 
-async def rehearse(context: RunContext, settings: Settings | None, *, run: str) -> list[PlannedRequest]:
+async def rehearse(
+    context: RunContext, settings: Settings | None, *, run: str, dialect: Dialect = "v1"
+) -> list[PlannedRequest]:
     """The requests of upload and submission that change something, in order.
 
     Args:
         context: of the plan, after its stages.
         settings: of the platform, if there is one.
         run: the name that the run will have.
+        dialect: the API of the platform.
+
+    Returns:
+        None at all where the platform would refuse the job: the run would end before it sends anything.
     """
     plan = context.left(PlanOutput).plan
-    async with rehearsed_platform(settings) as (platform, recorded):
+    if any(finding.level == "error" for finding in plan.findings):
+        return _written(context.folder, [])
+    async with rehearsed_platform(settings, dialect) as (platform, recorded):
         name = dataset_name(context.recipe, context.left(CurateOutput).digest)
         uploaded = await platform.upload(name, context.curated)
         output = UploadOutput(dataset=uploaded.name, files_url=uploaded.files_url)

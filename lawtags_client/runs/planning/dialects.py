@@ -22,10 +22,14 @@ def dialect_findings(training: TrainingSection, config: TrainingConfig) -> list[
         config: of the platform.
     """
     found = _v1(training, config) if config.dialect == "v1" else _helix(training)
-    return [
+    findings = [
         PlanFinding(topic="platform", level=level, place=f"training.{key}", message=message)
         for level, key, message in found
     ]
+    if config.dialect == "helix" and not config.checked:
+        told = f"Taken to be the model {config.base_model}: a run looks for it among those of the platform."
+        findings.append(PlanFinding(topic="platform", level="note", place="model.config", message=told))
+    return findings
 
 
 def _v1(training: TrainingSection, config: TrainingConfig) -> Iterator[tuple[Level, str, str]]:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.files import atomic_write_json
-from lawtags_client.platform import TrainingConfig, TrainingLayout
+from lawtags_client.platform import FineTuneIntent, TrainingConfig, TrainingLayout
+from lawtags_client.platform.helix_jobs import training_spec
 from lawtags_client.runs.gates import PRICE_PER_POINT, require_price
-from lawtags_client.runs.hyperparameters import job_hyperparameters, plan_steps
+from lawtags_client.runs.hyperparameters import job_hyperparameters, job_layout, plan_steps
 from lawtags_client.runs.job_estimates import EstimateInputs, with_estimates
 from lawtags_client.runs.naming import PLANS
 from lawtags_client.runs.outputs import CurateOutput, JobPlan, PlanOutput, TokenCounts
@@ -25,6 +26,7 @@ from lawtags_client.runs.recipe import Recipe
 from lawtags_client.runs.recipe_hardware import HardwareSection
 from lawtags_client.runs.rows import read_rows
 from lawtags_client.runs.stage import RunContext, file_digests
+from lawtags_client.runs.stages.customize import reported_to
 from lawtags_client.runs.tokens import TokenCounter, token_counter
 
 
@@ -212,12 +214,28 @@ def _check(recipe: Recipe, config: TrainingConfig, rows: Mapping[str, int]) -> N
     if any(gate.metric == PRICE_PER_POINT for gate in recipe.gates):
         layout = config.layouts.get(("sft", training.method), TrainingLayout())
         require_price(rate_of(recipe.hardware).hourly(layout.gpus * layout.nodes))
+    if config.dialect == "helix":
+        _check_on_helix(recipe, config)
     if training.batch_size > rows["validation"]:
         raise ConfigurationError(
             f"batch_size {training.batch_size} is larger than the {rows['validation']} validation rows, "
             "which the Customizer refuses",
             hint=f"Add --set training.batch_size={_power_of_two(rows['validation'])}, or add more questions.",
         )
+
+
+def _check_on_helix(recipe: Recipe, config: TrainingConfig) -> None:
+    """Refuse what a job of Helix has no field for."""
+    asked = FineTuneIntent(
+        key="planned",
+        config=config.name,
+        dataset=config.name,
+        hyperparameters=job_hyperparameters(recipe.training, 1),
+        output_model=recipe.model.output,
+        layout=job_layout(recipe.training),
+        wandb=reported_to(recipe.wandb),
+    )
+    training_spec(asked, base=config.base_model, dataset=asked.dataset)
 
 
 def check_parts(rows: Mapping[str, int]) -> None:
