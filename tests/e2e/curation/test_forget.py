@@ -216,4 +216,4 @@ def test_a_curation_says_that_forgotten_questions_are_back(
     forget_questions(out, listed)
     assert not any("forgotten" in note for note in curate([path], out, PLAIN, forget=listed).notes)
     (note,) = [note for note in curate([path], out, PLAIN).notes if "forgotten" in note]
-    assert note.startswith("3 rows that were forgotten in this folder are back")
+    assert note.startswith("rows that were forgotten in this folder and are back: 3;")

@@ -14,7 +14,8 @@ from made_run import HOSTILE
 from rich.console import Console
 
 from lawtags_client.cli.json_log import JsonLogFormatter, JsonProgress
-from lawtags_client.cli.progress import ProgressLines, shown
+from lawtags_client.cli.progress import ProgressBars, ProgressLines, _Bars, _TextOrTimeLeft, shown
+from lawtags_client.cli.training_panel import TrainingPanel
 from lawtags_client.runs.progress import LoggedProgress, Progress
 from lawtags_client.runs.training_monitor import TrainingState
 
@@ -118,6 +119,38 @@ def test_a_training_is_drawn_below_its_bar(width: int) -> None:
     with shown(console) as bars:
         bars.training(replace(STATE, steps=0, seconds_left=None))
     assert "\\u001b[2J" in out.getvalue() and "\x1b[2J" not in out.getvalue()
+
+
+def test_a_frame_of_a_training_styles_runs_of_cells_not_each_cell() -> None:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=100, height=40, color_system="standard")
+    console.print(TrainingPanel(STATE))
+    frame = out.getvalue()
+    assert sum("⠀" < character <= "⣿" for character in frame) > 50
+    # A line of axis, gap, curve and gap has a handful of styles, with an escape before and after each.
+    assert max(line.count("\x1b[") for line in frame.splitlines()) < 24
+
+
+def test_the_time_left_passes_between_two_reports() -> None:
+    now = [100.0]
+    console = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None)
+    bars = _Bars(_TextOrTimeLeft(), console=console, get_time=lambda: now[0], auto_refresh=False)
+    progress = ProgressBars(bars)
+    progress.stage("customize", 5, 10)
+    progress.training(STATE)
+
+    def said() -> str:
+        return str(_TextOrTimeLeft().render(bars.tasks[0]))
+
+    assert said() == "0:19 left"
+    now[0] += 10
+    assert said() == "0:09 left"
+    now[0] += 10
+    assert said() == "longer than estimated"
+    progress.training(replace(STATE, steps=45, seconds_left=0.0))
+    assert said() == "finishing"
+    progress.update(1, 3, "rows")
+    assert said() == "rows"
 
 
 def test_without_a_terminal_a_training_is_a_line() -> None:

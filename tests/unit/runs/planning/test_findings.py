@@ -54,7 +54,7 @@ def test_faults_of_the_data_are_named_by_line(tmp_path: Path) -> None:
     assert any("3 rows would have leaked" in line for line in found)
     assert any("4 of 10 prompts are cut to 64 tokens." in line for line in found)
     assert any("1 of 3 tags have fewer than 3 training rows: b." in line for line in found)
-    assert any("1 tags are held out and have no training row: c." in line for line in found)
+    assert any("Tags that are held out and have no training row (1): c." in line for line in found)
 
 
 @pytest.mark.parametrize(
