@@ -20,7 +20,6 @@ from rich.progress import (
     TaskID,
     TaskProgressColumn,
     TextColumn,
-    TimeElapsedColumn,
 )
 from rich.table import Column, Table
 from rich.text import Text
@@ -52,7 +51,7 @@ def shown(console: Console) -> Iterator[Receiver]:
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TaskProgressColumn(),
-        TimeElapsedColumn(),
+        _Elapsed(),
         _TextOrTimeLeft(),
     )
     with _Bars(*columns, console=console, transient=True, refresh_per_second=_FRAMES) as bars:
@@ -75,21 +74,33 @@ def _beating(lines: ProgressLines) -> Iterator[None]:
         ended.set()
 
 
+class _Elapsed(ProgressColumn):
+    """The time since a stage began. Rich's own column stands still once a count reached its total."""
+
+    def render(self, task: Task) -> Text:
+        return Text(duration_words(task.elapsed or 0.0), style="progress.elapsed")
+
+
 class _TextOrTimeLeft(ProgressColumn):
     """The text of a task, or the time left until its end, which passes between two reports, too."""
 
     def __init__(self) -> None:
-        super().__init__(table_column=Column(no_wrap=True))
+        # A column that may not wrap takes its share of a narrow terminal from the counts beside it.
+        super().__init__(table_column=Column(no_wrap=False))
 
     def render(self, task: Task) -> Text:
+        return Text(self._words(task), style="dim", no_wrap=True, overflow="ellipsis")
+
+    @staticmethod
+    def _words(task: Task) -> str:
         end: float | None = task.fields.get("end")
         if end is None:
-            return Text(task.fields["text"], style="dim")
-        if task.finished:
+            return str(task.fields["text"])
+        if task.total is not None and task.completed >= task.total:
             # The last validation, and the writing of the model.
-            return Text("finishing", style="dim")
+            return "finishing"
         left = end - task.get_time()
-        return Text(f"{duration_words(left)} left" if left > 0 else "longer than estimated", style="dim")
+        return f"{duration_words(left)} left" if left > 0 else "longer than estimated"
 
 
 class _Bars(Progress):

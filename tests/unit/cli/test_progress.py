@@ -14,7 +14,7 @@ from made_run import HOSTILE
 from rich.console import Console
 
 from lawtags_client.cli.json_log import JsonLogFormatter, JsonProgress
-from lawtags_client.cli.progress import ProgressBars, ProgressLines, _Bars, _TextOrTimeLeft, shown
+from lawtags_client.cli.progress import ProgressBars, ProgressLines, _Bars, _Elapsed, _TextOrTimeLeft, shown
 from lawtags_client.cli.training_panel import TrainingPanel
 from lawtags_client.runs.progress import LoggedProgress, Progress
 from lawtags_client.runs.training_monitor import TrainingState
@@ -129,6 +129,29 @@ def test_a_frame_of_a_training_styles_runs_of_cells_not_each_cell() -> None:
     assert sum("⠀" < character <= "⣿" for character in frame) > 50
     # A line of axis, gap, curve and gap has a handful of styles, with an escape before and after each.
     assert max(line.count("\x1b[") for line in frame.splitlines()) < 24
+
+
+def test_the_clock_of_a_stage_runs_on_when_one_of_its_counts_is_full() -> None:
+    now = [100.0]
+    console = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None)
+    bars = _Bars(_Elapsed(), console=console, get_time=lambda: now[0], auto_refresh=False)
+    progress = ProgressBars(bars)
+    progress.stage("predict", 8, 10)
+    progress.update(0, 134, "base model")
+    now[0] += 60
+    progress.update(134, 134, "base model")
+    now[0] += 60
+    progress.update(5, 134, "tuned model")
+    assert str(_Elapsed().render(bars.tasks[0])) == "2:00"
+
+
+def test_a_long_text_takes_no_room_from_the_counts() -> None:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=80, color_system=None)
+    with shown(console) as bars:
+        bars.stage("predict", 8, 10)
+        bars.update(127, 134, "tuned model, answers, 64 rows in flight, no answer for 28 s")
+    assert "127/134" in out.getvalue() and "95%" in out.getvalue() and "tuned model" in out.getvalue()
 
 
 def test_the_time_left_passes_between_two_reports() -> None:
