@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _SCHEMES = ("s3", "gs", "hf", "https", "http", "file", "memory")
 _CHUNK = 8 * 1024**2
+_PATIENCE = timedelta(seconds=30)
 
 
 class OnExisting(enum.StrEnum):
@@ -108,7 +110,16 @@ def _store(scheme: str) -> AbstractFileSystem:
         from fsspec.implementations.arrow import ArrowFSWrapper
         from pyarrow.fs import GcsFileSystem
 
-        return ArrowFSWrapper(GcsFileSystem())
+        # Without a limit it tries for 15 minutes, even if there are no keys.
+        limits = {"retry_time_limit": _PATIENCE}
+        emulator = os.environ.get("STORAGE_EMULATOR_HOST")
+        if not emulator:
+            return ArrowFSWrapper(GcsFileSystem(**limits))
+        # Google's own libraries take an address with and without a scheme.
+        place = urlsplit(emulator if "://" in emulator else f"http://{emulator}")
+        return ArrowFSWrapper(
+            GcsFileSystem(anonymous=True, scheme=place.scheme, endpoint_override=place.netloc, **limits)
+        )
     return fsspec.filesystem(scheme)
 
 

@@ -28,6 +28,7 @@ def copy(
     """Copy a file or a folder from or to an object store, with the keys of the environment.
 
     S3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, and AWS_ENDPOINT_URL for other stores.
+    Google Cloud: GOOGLE_APPLICATION_CREDENTIALS or the identity of the pod; STORAGE_EMULATOR_HOST.
     Hub: HF_TOKEN.
 
     Example: lawtags copy s3://bucket/questions.jsonl questions.jsonl

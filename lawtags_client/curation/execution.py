@@ -141,6 +141,11 @@ def open_runner(
     if scheduler is not None:
         with _client(scheduler) as client:
             _check_cluster(client, folder)
+            # They load while this process does its own imports; errors recur with the first rows.
+            _loading = [
+                client.submit(prepare_steps, steps, workers=[worker], allow_other_workers=False, pure=False)
+                for worker in client.scheduler_info(n_workers=-1)["workers"]
+            ]
             yield _DaskRunner(client)
     elif pool is None:
         yield _InProcessRunner()
