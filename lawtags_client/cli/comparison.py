@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lawtags_client.cli.session import Session
 from lawtags_client.runs.comparison import ComparedFigure, PairedRuns, RunComparison
+from lawtags_client.runs.verdict import reading_of
 
 _SHOWN_IDS = 10
 
@@ -42,6 +43,10 @@ def print_comparison(session: Session, found: RunComparison) -> None:
                     more = f" and {len(ids) - _SHOWN_IDS} more" if len(ids) > _SHOWN_IDS else ""
                     shown = ", ".join(ids[:_SHOWN_IDS])
                     session.say(f"{row.run}, {row.system}, questions {kind}: {shown}{more}")
+    if found.settings:
+        session.table(
+            ("differs", *found.runs), [(each.key, *each.values) for each in found.settings], title="Settings"
+        )
     for line in found.lost:
         session.say(line)
     others = [name for name, same in zip(found.runs, found.same_test_rows, strict=True) if not same]
@@ -64,12 +69,11 @@ def _values(row: ComparedFigure) -> list[str | None]:
 
 
 def _paired(row: PairedRuns) -> tuple[str, ...]:
-    reading = "no difference shown" if row.reading == "not shown" else row.reading
     return (
         row.run,
         row.system,
         f"{row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}]",
-        reading,
+        reading_of(row.reading),
         str(len(row.won)),
         str(len(row.lost)),
         str(row.unchanged),

@@ -94,19 +94,37 @@ def compare(
         list[str],
         typer.Argument(metavar="RUN RUN...", help="Names of two or more runs, or their beginnings."),
     ],
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Also write a page, which opens offline.")
+    ] = None,
+    system: Annotated[
+        str | None,
+        typer.Option("--system", help="System whose tags and questions the page shows; tagger by default."),
+    ] = None,
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
     """Compare runs with the first one: figures, intervals of the differences, questions won and lost.
 
     Example: lawtags runs compare demo demo-2 demo-3
+
+    Example: lawtags runs compare demo demo-2 --html comparison.html
     """
     from lawtags_client.cli.comparison import print_comparison
+    from lawtags_client.extras import require
     from lawtags_client.runs.comparison import compare_runs
+    from lawtags_client.runs.comparison_page import write_comparison
     from lawtags_client.runs.overview import find_run
 
     if len(names) < 2:
         raise ConfigurationError("a comparison needs two runs", hint="Name one or more runs besides it.")
-    found = compare_runs([find_run(runs, name) for name in names])
+    if system is not None and html is None:
+        raise ConfigurationError("--system is for the page", hint="Add --html FILE.")
+    folders = [find_run(runs, name) for name in names]
+    found = compare_runs(folders)
+    if html is not None:
+        require(("report",), "the page")
+        write_comparison(found, folders, html, system)
+        session.report(f"Page: {html}")
     if session.json:
         session.emit(asdict(found))
     else:

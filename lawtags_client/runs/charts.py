@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from lawtags_client.runs.comparison import PairedRuns
     from lawtags_client.runs.learning_curve import LearningCurve
     from lawtags_client.runs.metrics import SystemFigures
     from lawtags_client.runs.series import SeriesPoint
@@ -83,6 +84,33 @@ def systems(found: Mapping[str, SystemFigures]) -> str:
     axes.set_ylim(-0.6, len(ranked) - 0.3)
     axes.set_xlim(left=0)
     axes.set_xlabel("micro F1, 95 % interval", fontsize=8)
+    return _svg(figure)
+
+
+def differences(found: Sequence[PairedRuns], letters: Mapping[str, str]) -> str:
+    """The paired difference of every system with its interval: one color per run, the first system on top.
+
+    Args:
+        found: the differences.
+        letters: what each run is called.
+    """
+    names, runs = (list(dict.fromkeys(getattr(row, of) for row in found)) for of in ("system", "run"))
+    lines = [(row.system, row.run) for row in found]
+    lines.sort(key=lambda line: (names.index(line[0]), runs.index(line[1])))
+    figure, axes = _figure(3.8, 0.26 * len(lines) + 0.7)
+    axes.axvline(0, color=QUIET, linewidth=1, linestyle=(0, (4, 3)))
+    for row in found:
+        place = -lines.index((row.system, row.run))
+        color = (FIRST, SECOND, THIRD, FOURTH)[runs.index(row.run) % 4]
+        axes.plot(
+            [row.low, row.high], [place] * 2, color=color, linewidth=3, solid_capstyle="round", alpha=0.4
+        )
+        axes.plot([row.difference], [place], marker="o", color=color, markersize=5)
+    axes.set_yticks(
+        [-place for place in range(len(lines))], [f"{letters[run]} {name}" for name, run in lines]
+    )
+    axes.set_ylim(-len(lines) + 0.4, 0.6)
+    axes.set_xlabel("micro F1 minus that of A, 95 % interval", fontsize=8)
     return _svg(figure)
 
 

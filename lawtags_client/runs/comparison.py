@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lawtags_client.errors import ConfigurationError
+from lawtags_client.runs.differing_keys import DifferingKey, differing_keys
 from lawtags_client.runs.facts import RunFacts
 from lawtags_client.runs.metrics import Metrics, find_metrics
 from lawtags_client.runs.naming import resume_command
-from lawtags_client.runs.predictions import Prediction, read_prediction_rows
+from lawtags_client.runs.predictions import Prediction, predictions_path, read_prediction_rows
 from lawtags_client.runs.verdict import COMPARED, lost_in_words
 from lawtags_client.tagging.metrics import paired_bootstrap
 from lawtags_client.tagging.paired import pair_questions
-from lawtags_client.tagging.question import read_questions
+from lawtags_client.tagging.question import Question, read_questions
 
 _FIGURES = (*COMPARED, "exact_match")
 _TESTING = "curated/questions/testing.jsonl"
@@ -77,6 +78,7 @@ class RunComparison:
         figures: of all systems.
         paired: of each system and run with the test rows of the first run.
         lost: which rows have no answer, in words.
+        settings: what the runs were made with that differs.
     """
 
     runs: tuple[str, ...]
@@ -84,6 +86,7 @@ class RunComparison:
     figures: tuple[ComparedFigure, ...]
     paired: tuple[PairedRuns, ...]
     lost: tuple[str, ...]
+    settings: tuple[DifferingKey, ...] = ()
 
 
 def compare_runs(folders: Sequence[Path]) -> RunComparison:
@@ -111,6 +114,7 @@ def compare_runs(folders: Sequence[Path]) -> RunComparison:
             if first.judges(system) and other.judges(system)
         ),
         lost=tuple(f"{run.name}: {line}" for run in runs for line in lost_in_words(run.metrics)),
+        settings=tuple(differing_keys(folders)),
     )
 
 
@@ -127,6 +131,31 @@ def require_metrics(folder: Path) -> Metrics:
             f"run {folder.name!r} has no verdict yet", hint=f"Finish it first: {resume_command(folder)}"
         )
     return metrics
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedRun:
+    """A run with its test questions, and the tags of one of its systems.
+
+    Attributes:
+        name: of the run.
+        questions: its test questions.
+        tags: the tags that the system gave, in their order.
+    """
+
+    name: str
+    questions: Sequence[Question]
+    tags: Sequence[frozenset[str]]
+
+    @classmethod
+    def read(cls, folder: Path, system: str) -> TaggedRun:
+        """Read them from the folder of a run; a run without the system has no tags.
+
+        Raises:
+            DataError: a file is damaged.
+        """
+        given = read_prediction_rows(folder, system) if predictions_path(folder, system).is_file() else []
+        return cls(folder.name, read_questions(folder / _TESTING), [frozenset(row.tags) for row in given])
 
 
 @dataclass(frozen=True, slots=True)

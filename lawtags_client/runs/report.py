@@ -6,10 +6,9 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lawtags_client.curation.write.card import card_section
-from lawtags_client.errors import ConfigurationError, MissingExtraError
+from lawtags_client.errors import ConfigurationError
 from lawtags_client.files import atomic_write_text
 from lawtags_client.runs.documents import read_document
 from lawtags_client.runs.facts import RunFacts
@@ -21,6 +20,7 @@ from lawtags_client.runs.metrics import Difference, Metrics, QuestionsWon, read_
 from lawtags_client.runs.model_card import attribution, data_licenses
 from lawtags_client.runs.naming import run_of_repeat
 from lawtags_client.runs.outputs import JobPlan
+from lawtags_client.runs.page_template import page_template
 from lawtags_client.runs.probabilities import find_probabilities
 from lawtags_client.runs.quantities import in_words
 from lawtags_client.runs.recipe import parse_recipe
@@ -41,11 +41,7 @@ from lawtags_client.runs.verdict import (
     sentences,
 )
 from lawtags_client.tagging.metrics import TagScore
-from lawtags_client.terminal import escape_controls
 from lawtags_client.version import __version__
-
-if TYPE_CHECKING:
-    from jinja2 import Template
 
 SHOWN_SYSTEMS = ("tagger", "tuned", "base")
 """The systems whose tags are shown for single questions, the first one in front."""
@@ -189,7 +185,7 @@ def render_report(folder: Path, *, licenses: Mapping[str, int], attribution: str
     """
     from lawtags_client.runs import charts
 
-    template = _template()
+    template = page_template("report.html")
     data = ReportData.read(folder, licenses=licenses, attribution=attribution)
     metrics = data.metrics
     curves = {system: metrics.coverage[system] for system in SYSTEMS if metrics.coverage.get(system)}
@@ -252,23 +248,6 @@ def rebuild_report(folder: Path) -> Path:
     path = folder / "report.html"
     atomic_write_text(path, page)
     return path
-
-
-def _template() -> Template:
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ImportError:
-        raise MissingExtraError("jinja2", "report", "the report") from None
-    # Everything that comes from data is escaped; only our own charts and the data card are markup.
-    environment = Environment(
-        loader=PackageLoader("lawtags_client.runs"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        # A page that is shown in a terminal must not steer it.
-        finalize=lambda value: escape_controls(value, lines=True) if type(value) is str else value,
-        trim_blocks=True,
-    )
-    return environment.get_template("report.html")
 
 
 def _main_pairs(metrics: Metrics) -> list[tuple[Difference, QuestionsWon | None]]:

@@ -16,7 +16,7 @@ EXTREMES = 6
 SHOWN_PER_SIDE = 25
 
 _TESTING = "curated/questions/testing.jsonl"
-_BODY = 280
+BODY = 280
 _SCORES = 5
 
 
@@ -117,7 +117,7 @@ class TaggedQuestions:
         return ReportQuestion(
             id=question.id,
             title=question.title,
-            body=body if len(body) <= _BODY else f"{body[:_BODY]}…",
+            body=body if len(body) <= BODY else f"{body[:BODY]}…",
             truth=question.tags,
             f1=question_f1(question.tags, first.tags),
             scores=list(first.scores.items())[:_SCORES],

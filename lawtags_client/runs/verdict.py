@@ -160,7 +160,11 @@ def reading(row: Difference) -> str:
 
 def reading_in_words(row: Difference) -> str:
     """A reading as people see it: ``no difference shown`` in place of ``not shown``."""
-    found = reading(row)
+    return reading_of(reading(row))
+
+
+def reading_of(found: str) -> str:
+    """A reading as people see it."""
     return "no difference shown" if found == "not shown" else found
 
 

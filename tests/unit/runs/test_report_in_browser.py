@@ -11,8 +11,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from made_run import make_run
+from made_run import HOSTILE, make_run
 
+from lawtags_client.runs.comparison import compare_runs
+from lawtags_client.runs.comparison_page import render_comparison
+from lawtags_client.runs.predictions import prediction, write_predictions
 from lawtags_client.runs.report import render_report
 
 pytest.importorskip("jinja2")
@@ -44,6 +47,20 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     return render_report(folder, licenses={"CC BY-SA 4.0": 3}, attribution="Users of a forum")
 
 
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> str:
+    runs, title = (
+        tmp_path_factory.mktemp("compared"),
+        "Is a clause that nobody can read in a lease void? " * 2,
+    )
+    names = ("demo", "a-run-with-a-long-name-2026-11-27", "demo-3")
+    folders = [make_run(runs / name, title=title) for name in names]
+    for folder in folders[1:]:
+        rows = [prediction(n, id, ["landlord", HOSTILE][n % 2 :], scores={}) for n, id in enumerate("abc")]
+        write_predictions(folder, "tagger", rows)
+    return render_comparison(compare_runs(folders), folders)
+
+
 def browse(folder: Path, page: str, *options: str, width: int = DESK, height: int = 900) -> str:
     path = folder / "page.html"
     path.write_text(page, encoding="utf-8")
@@ -58,7 +75,11 @@ def browse(folder: Path, page: str, *options: str, width: int = DESK, height: in
 
 
 @pytest.mark.parametrize("width", [PHONE, DESK])
-def test_nothing_is_wider_than_the_screen(page: str, tmp_path: Path, width: int) -> None:
+@pytest.mark.parametrize("kind", ["page", "compared"])
+def test_nothing_is_wider_than_the_screen(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path, width: int
+) -> None:
+    page = request.getfixturevalue(kind)
     framed = (
         f'<title></title><iframe style="width: {width}px; height: 900px; border: 0" srcdoc="{{}}"></iframe>'
     )
