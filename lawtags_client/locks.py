@@ -217,6 +217,10 @@ def _noted(path: Path) -> Holder:
 
 
 def _refused(folder: Path, error: OSError) -> ConfigurationError:
+    # Of a path through a file, the file is at fault, not a lock.
+    file = next((p for p in (folder, *folder.parents) if os.path.lexists(p) and not p.is_dir()), None)
+    if file is not None:
+        return ConfigurationError(f"{file} is not a folder", hint="Choose another folder, or move it away.")
     return ConfigurationError(
         f"the folder {folder} cannot be locked: {error.strerror}",
         hint="Check its permissions, or use a folder on a local disk that can be written.",

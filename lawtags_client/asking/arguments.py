@@ -92,7 +92,12 @@ def _check_client(nemo: object, name: str) -> None:
             f"{name} takes the async client, not the blocking one",
             hint=f"Call lawtags_client.sync.{name}(nemo, ...), or pass a lawtags_client.NeMo.",
         )
-    if not hasattr(nemo, "inference"):
+    try:
+        is_client = hasattr(nemo, "inference")
+    except ConfigurationError:
+        # It has no address, which matters once something is sent.
+        is_client = True
+    if not is_client:
         raise ConfigurationError(
             f"{name} takes a client, not {_kind(nemo)}", hint="Pass an open lawtags_client.NeMo first."
         )

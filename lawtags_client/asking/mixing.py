@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 
 async def tag_by_mixing(
-    inference: Inference,
+    inference: Callable[[], Inference],
     questions: Items[Question],
     tagger: TagScorer,
     *,
@@ -78,9 +78,9 @@ async def tag_by_mixing(
         logger.info("the tagger does not use the language model %s; no request is sent", model)
         answers = _no_tokens(prompts())
     elif chat:
-        answers = _chat_tokens(inference, prompts(), model, concurrency)
+        answers = _chat_tokens(inference(), prompts(), model, concurrency)
     else:
-        answers = _tokens(inference, prompts(), model, concurrency, batch_size)
+        answers = _tokens(inference(), prompts(), model, concurrency, batch_size)
     row = 0
     async with closing(_blocks(_ahead(answers, BLOCK), BLOCK)) as blocks:
         async for block in blocks:

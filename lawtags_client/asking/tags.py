@@ -129,7 +129,8 @@ async def tag_many(
     if tagger is not None:
         asking: PromptSettings | None = getattr(tagger, "asking", None)
         found = tag_by_mixing(
-            nemo.inference,
+            # Of a tagger that leaves the model out, the service needs no address.
+            lambda: nemo.inference,
             questions,
             tagger,
             asking=asking,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import inspect
 import logging
@@ -156,6 +157,16 @@ def _named_paths(given: Iterable[object]) -> set[Path]:
     return {Path(word).absolute() for word in words if isinstance(word, str | os.PathLike)}
 
 
+_REMEDIES = {
+    errno.EMFILE: "Raise the limit of open files of this shell: ulimit -n 4096",
+    errno.ENOSPC: "Free some disk space, then repeat the command.",
+    errno.EDQUOT: "Free some of your disk quota, then repeat the command.",
+    errno.EFBIG: "Raise the limit of file sizes (ulimit -f), or use another file system.",
+    errno.EROFS: "Choose a folder that can be written.",
+    errno.ENAMETOOLONG: "Choose a shorter name.",
+}
+
+
 def _expected(problem: Exception) -> LawtagsError | None:
     if isinstance(problem, LawtagsError):
         return problem
@@ -166,7 +177,7 @@ def _expected(problem: Exception) -> LawtagsError | None:
     # A full disk, or a folder without write permission, is not a defect of ours.
     if isinstance(problem, OSError) and not isinstance(problem, BrokenPipeError):
         place = f"{problem.filename}: " if problem.filename else ""
-        hint = "Check the path, its permissions and the free disk space."
+        hint = _REMEDIES.get(problem.errno or 0, "Check the path, its permissions and the free disk space.")
         return LawtagsError(f"{place}{problem.strerror or problem}", hint=hint)
     return None
 

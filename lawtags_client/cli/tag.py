@@ -140,14 +140,17 @@ class _ChosenTagger:
     at_most: int | None = None
 
     @asynccontextmanager
-    async def client(self, nemo: NeMo) -> AsyncIterator[NeMo | Helix]:
-        """The client to ask; a tagger that leaves its model out needs none, and looks for none."""
+    async def client(self, session: Session) -> AsyncIterator[NeMo | Helix]:
+        """The client to ask; a tagger that leaves its model out needs no platform, and looks for none."""
+        from lawtags_client.client import NeMo
         from lawtags_client.platform.choice import model_client
+        from lawtags_client.settings import Settings
 
         if self.tagger is not None and not self.tagger.uses_model:
-            yield nemo
+            async with NeMo(Settings()) as unused:
+                yield unused
             return
-        async with model_client(nemo) as client:
+        async with session.client() as nemo, model_client(nemo) as client:
             yield client
 
     def tag_many(
@@ -205,7 +208,7 @@ def _tag_question(session: Session, chosen: _ChosenTagger, title: str, body: str
     question = plain_question(title, body, chosen.texts)
 
     async def work() -> Tagged:
-        async with session.client() as nemo, chosen.client(nemo) as client:
+        async with chosen.client(session) as client:
             (found,) = [one async for one in chosen.tag_many(client, [question])]
             return found
 
@@ -228,7 +231,7 @@ def _tag_file(session: Session, chosen: _ChosenTagger, questions: str, out: Path
     from lawtags_client.runs.tag_file import tag_file
 
     async def work() -> TaggedFile:
-        async with session.client() as nemo, chosen.client(nemo) as client:
+        async with chosen.client(session) as client:
             with session.progress() as progress:
                 return await tag_file(
                     questions,

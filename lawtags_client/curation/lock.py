@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lawtags_client.curation.staging import WORK_FOLDER
-from lawtags_client.errors import BusyError
+from lawtags_client.errors import BusyError, ConfigurationError
 from lawtags_client.locks import FolderLock, Holder
 
 
@@ -23,8 +23,14 @@ def curation_lock(out: Path) -> Iterator[Path]:
 
     Raises:
         BusyError: another process holds the folder; the message names pid, host and start.
-        ConfigurationError: it cannot be locked.
+        ConfigurationError: it cannot be locked, or its path is not UTF-8.
     """
+
+    if any("\udc80" <= character <= "\udcff" for character in str(out.absolute())):
+        # Parquet files are opened by address, which is Unicode.
+        raise ConfigurationError(
+            f"{out} cannot hold a curation: its path is not UTF-8", hint="Choose another folder."
+        )
 
     def busy(holder: Holder) -> BusyError:
         return BusyError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import math
 import operator
 import shutil
 import time
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     import distributed
 
 PARTITION_ROWS = 250
-_MORE_BAD = "lawtags curate --max-bad 0.1, lawtags run --set curation.max_bad=0.1"
 
 
 def curate(
@@ -278,7 +278,7 @@ class _Curation:
             line=first["line"],
             column=first["column"],
             field=first["field"],
-            hint=f"All are listed in {self._out / REJECTED}. Fix them, or allow more: {_MORE_BAD}.",
+            hint=f"All are listed in {self._out / REJECTED}. {_remedy(staged.bad_rows, total)}",
         )
 
     def _check_failures(self, work: WorkFolder, staged: StagedQuestions) -> None:
@@ -295,7 +295,8 @@ class _Curation:
             raise DataError(
                 f"steps failed on {failed.total()} of {total} rows, with bad rows more than "
                 f"{self._options.max_bad:.1%} ({listed})",
-                hint=f"Allow more to see which rows in rejected.jsonl: {_MORE_BAD}.",
+                hint="To see which rows, in rejected.jsonl, allow more: "
+                f"{_more_bad(staged.bad_rows + failed.total(), total)}.",
             )
 
     def _returned(self, work: WorkFolder, staged: StagedQuestions) -> int:
@@ -309,3 +310,16 @@ class _Curation:
 def _forget_list(*files: str | Path | None) -> ForgetList:
     lists = [load_forget_list(file) for file in files if file is not None]
     return functools.reduce(operator.or_, lists, ForgetList())
+
+
+def _remedy(bad: int, total: int) -> str:
+    """What to do about bad rows; to allow more of them helps only if something is left."""
+    if bad == total:
+        return "Check that it is the right file: no row of it can be used."
+    return f"Fix them, or allow more: {_more_bad(bad, total)}."
+
+
+def _more_bad(bad: int, total: int) -> str:
+    """The options that allow so many bad rows: at least a tenth, which other files may need, too."""
+    share = f"{max(math.ceil(bad / total * 100) / 100, 0.1):g}"
+    return f"lawtags curate --max-bad {share}, lawtags run --set curation.max_bad={share}"

@@ -240,3 +240,18 @@ def test_what_a_lock_leaves_behind(tmp_path: Path) -> None:
     with SqliteIntents(tmp_path / "intents.sqlite").lock("key"):
         pass
     assert list((tmp_path / "intents.sqlite.locks").iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_folder_that_is_a_file_or_within_one_is_named_as_such(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ConfigurationError, match=r"file is not a folder"), curation_lock(tmp_path / place):
+        pass
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_curation_refuses_a_folder_whose_name_it_could_not_open(tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"caf\xe9")
+    with pytest.raises(ConfigurationError, match="not UTF-8"), curation_lock(odd):
+        pass
+    assert not odd.exists()

@@ -30,6 +30,7 @@ _DELIMITERS = (",", ";", "\t", "|")
 _UNQUOTED = ("\t", "|")
 _UNDECODED = re.compile("[\udc80-\udcff]")
 _SEPARATOR_LINE = re.compile(r'"?sep=([,;:|^~\t])"?,*\s*', re.IGNORECASE)
+_JSON_START = re.compile(r'\s*(?:\[\s*)?\{\s*"')
 _NOT_UTF_8 = "is not UTF-8; it may be Windows-1252 or Latin-1"
 
 
@@ -111,6 +112,13 @@ class _Header:
         readable = [name for name in self._names if name and not _UNDECODED.search(name)]
         found = columns.columns(readable)
         used = {name for field in found.values() for name in field}
+        if self._names and _JSON_START.match(self._names[0]) and "title" not in found:
+            raise DataError(
+                "is JSON, not a table with a header",
+                path=path,
+                line=line,
+                hint=f"Rename it: mv {path.name} {path.stem}.jsonl",
+            )
         if len(readable) < sum(map(bool, self._names)) and "title" not in found:
             raise DataError(
                 "has a header that is not UTF-8; it may be Windows-1252 or Latin-1",

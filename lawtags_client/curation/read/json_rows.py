@@ -14,6 +14,9 @@ from lawtags_client.jsonl import ArrayReader, JsonFault, TooLong, decode_fields,
 
 _LIST_UNDER_KEY = re.compile(rb'\s*\{\s*"([\w.-]{1,60})"\s*:\s*\[\s*[{\]]', re.ASCII)
 
+_MARKUP = re.compile(rb"\s*<(?:!doctype|html|\?xml|head|body)\b", re.IGNORECASE)
+_TABLE_HEADER = re.compile(rb'\s*"?[\w -]{1,60}"?(?:[,;\t|]"?[\w .-]{0,60}"?)+\s*', re.ASCII)
+
 
 def read_json(path: Path) -> Iterator[RawRow | BadRow]:
     """The rows of a JSON Lines file or a JSON array; the content decides, not the name.
@@ -72,10 +75,27 @@ def _check_form(raw: bytes, stream: BufferedReader, path: Path, line: int) -> No
     """Reject a file whose first line shows that its lines are not rows.
 
     Raises:
-        DataError: one object spans several lines.
+        DataError: one object spans several lines, or the file is a web page or a table.
     """
     rest = stream.peek(1)
-    if not raw.lstrip().startswith(b"{") or not rest or rest.lstrip()[:1] in (b"{", b""):
+    if _MARKUP.match(raw):
+        raise DataError(
+            "is a web page or XML, not JSON",
+            path=path,
+            line=line,
+            hint="Check what was downloaded: it may be an error page, or a file for the ending .xml.",
+        )
+    if not rest or rest.lstrip()[:1] in (b"{", b""):
+        return
+    if not raw.lstrip().startswith(b"{"):
+        if _TABLE_HEADER.fullmatch(raw):
+            ending = "tsv" if b"\t" in raw else "csv"
+            raise DataError(
+                "looks like a table with a header, not like JSON",
+                path=path,
+                line=line,
+                hint=f"Rename it: mv {path.name} {path.stem}.{ending}",
+            )
         return
     if found := _LIST_UNDER_KEY.match(raw + b"\n" + rest):
         raise list_under(found[1].decode(), path, line)

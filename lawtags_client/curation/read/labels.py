@@ -152,8 +152,10 @@ def _check(tag: str) -> None:
         raise LabelError(f"has a tag of more than {MOST_LETTERS} letters", f"{len(tag)}")
     if _SURROGATE.search(tag):
         raise LabelError("contains half a character (a lone surrogate)")
-    if _NO_TAG.search(tag) or not any(letter.isalnum() for letter in tag):
-        raise LabelError("has a tag with characters that separate tags in an answer", _shown(tag))
+    if _NO_TAG.search(tag):
+        raise LabelError("has a tag with a bracket, quote, bar, colon or control character", _shown(tag))
+    if not any(letter.isalnum() for letter in tag):
+        raise LabelError("has a tag without a letter or digit", _shown(tag))
 
 
 def _split(text: str, depth: int = 0) -> Sequence[object]:

@@ -23,6 +23,8 @@ from lawtags_client.files import sha256_file
 
 # After this many rows without a title or tags, the columns must be misidentified.
 _ROWS_TO_JUDGE = 1000
+_MOST_LETTERS = 40
+_MOST_NAMES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,12 +175,19 @@ def _check_columns(
     if not found.seen or not missing:
         return
     raise DataError(
-        f"has no column for the {' and the '.join(missing)}; it has: {', '.join(found.seen)}",
+        f"has no column for the {' and the '.join(missing)}; it has: {_listed(found.seen)}",
         path=source.location,
         field=missing[0],
         # With several columns, naming one as an example would only get it copied.
         hint=hint(missing[0], next(iter(found.seen)) if len(found.seen) == 1 else "COLUMN"),
     )
+
+
+def _listed(names: Collection[str]) -> str:
+    """Names of columns; a file without a header has a whole row for them, which would fill the screen."""
+    listed = [name if len(name) <= _MOST_LETTERS else name[:_MOST_LETTERS] + "…" for name in names]
+    more = f" and {len(listed) - _MOST_NAMES} more" if len(listed) > _MOST_NAMES else ""
+    return ", ".join(listed[:_MOST_NAMES]) + more
 
 
 def column_hint(field: str, column: str) -> str:

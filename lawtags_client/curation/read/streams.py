@@ -40,7 +40,7 @@ _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 # Frames of other data, which programs that pack in parallel put before and after the rest (RFC 8878, 3.1.2).
 _ZSTD_SKIPPED = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-_UTF_32 = b"\xff\xfe\x00\x00"
+_UTF_32 = (b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff")
 _UTF8_MARK = b"\xef\xbb\xbf"
 
 
@@ -68,7 +68,14 @@ def open_rows(path: Path) -> Iterator[io.BufferedReader]:
                 io.BufferedReader(_BoundedStream(file, unpacking, path)) if unpacking else file
             )
             start = raw.peek(4)[:4]
-            if start[:2] in _UTF_16 and start != _UTF_32:
+            if start in _UTF_32:
+                raise DataError(
+                    "is UTF-32",
+                    path=path,
+                    line=1,
+                    hint=f"Convert it: iconv -f UTF-32 -t UTF-8 {path.name} > utf-8{path.suffix}",
+                )
+            if start[:2] in _UTF_16:
                 # Spreadsheets call this "Unicode text".
                 raw = io.BufferedReader(_TranscodedStream(raw))
                 start = raw.peek(4)[:4]

@@ -272,9 +272,10 @@ class OutputWriter:
         return slice(self._staged.starts[number], self._staged.starts[number + 1])
 
     def _nothing_left(self, made: RenderedPartition) -> DataError:
-        found = [f"{reasons.total()} at {step}" for step, reasons in made.rejected.items()]
+        found = [f"{self._staged.bad_rows} at read"] if self._staged.bad_rows else []
+        found += [f"{reasons.total()} at {step}" for step, reasons in made.rejected.items()]
         return DataError(
-            f"no training rows are left of {self._staged.rows} that were read "
+            f"no training rows are left of {sum(self._staged.sources)} "
             f"({', '.join(found) or 'none of these were refused'})",
             path=self._out / REJECTED,
             hint="The file has the reason for each row.",

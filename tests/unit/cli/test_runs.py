@@ -330,6 +330,9 @@ def test_a_tagger_without_its_model_tags_without_a_request(
             done = CliRunner().invoke(app, ["tag", "--run", "one", *words])
             assert done.exit_code == 0, done.output
             assert done.stderr.count("no request is sent") == 1
+        # A run of the demo is asked on the embedded stack, which need not run for this.
+        done = CliRunner().invoke(app, ["tag", "--run", "one", "--title", "About theft 7", "-p", "local"])
+        assert done.exit_code == 0, done.output
     finally:
         server.shutdown()
         thread.join()

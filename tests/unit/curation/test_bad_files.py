@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lawtags_client.curation.pipeline import _remedy
 from lawtags_client.curation.read.columns import SourceRow
 from lawtags_client.curation.read.raw import BadRow
 from lawtags_client.curation.read.sources import find_sources, read_source
@@ -196,7 +197,7 @@ def test_utf_16_with_a_mark_is_read(tmp_path: Path) -> None:
     assert len(_good(_write(tmp_path, (LINE * 2).decode().replace("}{", "}\n{").encode("utf-16")))) == 2
 
 
-@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32", "utf-32-le"])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le"])
 def test_utf_16_without_a_byte_order_mark_is_an_error_that_says_how_to_convert_it(
     tmp_path: Path, encoding: str
 ) -> None:
@@ -397,3 +398,39 @@ def test_no_text_like_json_raises_anything_but_a_data_error(
         except DataError:
             continue
         assert rows
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "said", "hint"),
+    [
+        (b"<!DOCTYPE html><html><body>404</body></html>", "rows.jsonl", "is a web page", "downloaded"),
+        (b"<?xml version='1.0'?>\n<posts>\n", "rows.jsonl", "is a web page or XML", "downloaded"),
+        (b"id,title,tags\n1,Is it legal?,a\n", "rows.jsonl", "looks like a table", "rows.csv"),
+        (b"id\ttitle\ttags\n1\tIs it legal?\ta\n", "rows.jsonl", "looks like a table", "rows.tsv"),
+        (LINE + b"\n" + LINE, "rows.csv", "is JSON", "rows.jsonl"),
+        (b"[" + LINE + b"]", "rows.csv", "is JSON", "rows.jsonl"),
+        (LINE.decode().encode("utf-32"), "rows.jsonl", "is UTF-32", "iconv -f UTF-32"),
+    ],
+)
+def test_a_file_under_the_name_of_another_format_is_named(
+    tmp_path: Path, content: bytes, name: str, said: str, hint: str
+) -> None:
+    refused = _refusal(_write(tmp_path, content, name))
+    assert said in str(refused) and hint in (refused.hint or "")
+
+
+def test_a_bad_first_row_before_good_ones_costs_itself_alone(tmp_path: Path) -> None:
+    assert len(_good(_write(tmp_path, b"id,title,tags\n" + LINE + b"\n" + LINE))) == 2
+
+
+def test_a_table_without_a_header_does_not_fill_the_screen(tmp_path: Path) -> None:
+    row = ",".join([f"{'text ' * 2000}{n}" for n in range(50)])
+    said = str(_refusal(_write(tmp_path, f"{row}\n{row}\n", "rows.csv")))
+    assert "no column for the title" in said and "30 more" in said and len(said) < 2000
+
+
+@pytest.mark.parametrize(
+    ("bad", "total", "said"), [(3, 60, "--max-bad 0.1,"), (20, 60, "--max-bad 0.34,"), (60, 60, "right file")]
+)
+def test_the_share_of_bad_rows_in_a_hint_is_one_that_helps(bad: int, total: int, said: str) -> None:
+    assert said in _remedy(bad, total)

@@ -55,11 +55,11 @@ def test_tags_in_their_form_are_not_told() -> None:
     [
         ([f"t{number}" for number in range(500)], "more than 100 tags"),
         (["x" * (MOST_LETTERS + 1)], "more than 100 letters"),
-        (["a: b"], "characters that separate"),
-        (["<script>"], "characters that separate"),
-        (["a\x1b[2J"], "characters that separate"),
+        (["a: b"], "colon"),
+        (["<script>"], "bracket"),
+        (["a\x1b[2J"], "control character"),
         (["---", "a"], ""),
-        (["!!!"], "characters that separate"),
+        (["!!!"], "without a letter or digit"),
         (["\ud800"], "half a character"),
     ],
 )
@@ -108,3 +108,18 @@ def test_a_training_answer_is_parsed_back_into_the_same_tags(names: list[str], s
 @given(st.text(max_size=40))
 def test_the_normal_form_is_that_of_itself(text: str) -> None:
     assert normalize_tag(normalize_tag(text)) == normalize_tag(text)
+
+
+@pytest.mark.parametrize(
+    ("tag", "said"),
+    [
+        ("it's", "quote"),
+        ("a|b[", "bracket"),
+        ("a\x00b", "control character"),
+        ("😀", "without a letter"),
+        ("..", "without a letter"),
+    ],
+)
+def test_a_refused_tag_is_refused_for_the_reason_that_it_has(tag: str, said: str) -> None:
+    with pytest.raises(LabelError, match=said):
+        read_labels([tag])
