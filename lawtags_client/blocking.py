@@ -18,7 +18,11 @@ from lawtags_client.errors import LawtagsError
 T = TypeVar("T")
 Target = TypeVar("Target")
 
-_PACKAGE = "lawtags_client.services"
+_PACKAGES = ("lawtags_client.services", "lawtags_client.helix")
+# Has no call of its own to wait for, but hands out services that have.
+_GIVES_SERVICES = ("lawtags_client.helix.gateway", "Gateway")
+# Clients have blocking counterparts of their own, by the same names.
+_CLIENTS = "lawtags_client.helix.client"
 _THREAD = "lawtags-sync"
 _START = 10.0
 
@@ -104,9 +108,11 @@ def fronts() -> dict[str, type[Blocking[object]]]:
     import importlib
     import pkgutil
 
-    package = importlib.import_module(_PACKAGE)
-    found = pkgutil.walk_packages(package.__path__, f"{_PACKAGE}.")
-    modules = [importlib.import_module(module.name) for module in found]
+    modules = [
+        importlib.import_module(module.name)
+        for package in _PACKAGES
+        for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}.")
+    ]
     kinds = {
         kind
         for module in modules
@@ -118,8 +124,10 @@ def fronts() -> dict[str, type[Blocking[object]]]:
 
 def is_asynchronous(kind: type[object]) -> bool:
     """Whether a class is a service or a handle with calls to wait for."""
-    if not kind.__module__.startswith(_PACKAGE):
+    if not kind.__module__.startswith(_PACKAGES) or kind.__module__ == _CLIENTS:
         return False
+    if (kind.__module__, kind.__name__) == _GIVES_SERVICES:
+        return True
     calls = (inspect.getattr_static(kind, name, None) for name in dir(kind) if not name.startswith("_"))
     return any(inspect.iscoroutinefunction(call) or inspect.isasyncgenfunction(call) for call in calls)
 

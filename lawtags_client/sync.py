@@ -10,7 +10,8 @@ ones, ``SyncJob`` from ``Job``; what a type checker sees of them stands in ``syn
         for event in job.watch():
             print(event)
 
-``tag`` and ``tag_many`` are functions of this module, too: ``tag(nemo, title=..., model=...)``.
+``Helix`` is the same for NeMo Helix, and ``tag`` and ``tag_many`` are functions of this module, too:
+``tag(nemo, title=..., model=...)``.
 """
 
 from __future__ import annotations
@@ -23,25 +24,46 @@ from typing import Any, ParamSpec, Self, TypeVar
 from lawtags_client.blocking import Blocking, blocking_call, fronts, portal
 from lawtags_client.client import NeMo as AsyncNeMo
 from lawtags_client.errors import ConfigurationError
+from lawtags_client.helix.client import Helix as AsyncHelix
 from lawtags_client.transport.raw import RawResponse, check_method, recording
 
 P = ParamSpec("P")
 T = TypeVar("T")
+C = TypeVar("C", bound=AsyncNeMo | AsyncHelix)
 
 
-class NeMo(Blocking[AsyncNeMo]):
+class _Client(Blocking[C]):
+    """What the blocking clients have in common."""
+
+    @classmethod
+    def of(cls, client: C) -> Self:
+        """A blocking client around an async one, which is from then on used only through it."""
+        made = cls.__new__(cls)
+        Blocking.__init__(made, client)
+        return made
+
+    def close(self) -> None:
+        """Close every connection."""
+        portal.run(self._target.close())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class NeMo(_Client[AsyncNeMo]):
     """The blocking client, with the arguments of ``lawtags_client.NeMo``."""
 
     @functools.wraps(AsyncNeMo.__init__)
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(AsyncNeMo(*args, **options))
-
-    @classmethod
-    def of(cls, nemo: AsyncNeMo) -> Self:
-        """A blocking client around an async one, which is from then on used only through it."""
-        made = cls.__new__(cls)
-        Blocking.__init__(made, nemo)
-        return made
 
     @classmethod
     @functools.wraps(AsyncNeMo.from_env)
@@ -64,20 +86,18 @@ class NeMo(Blocking[AsyncNeMo]):
 
         return calling
 
-    def close(self) -> None:
-        """Close every connection."""
-        portal.run(self._target.close())
 
-    def __enter__(self) -> Self:
-        return self
+class Helix(_Client[AsyncHelix]):
+    """The blocking client of NeMo Helix, with the arguments of ``lawtags_client.helix.Helix``."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+    @functools.wraps(AsyncHelix.__init__)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(AsyncHelix(*args, **options))
+
+    @classmethod
+    @functools.wraps(AsyncHelix.from_env)
+    def from_env(cls, *args: Any, **options: Any) -> Self:
+        return cls.of(AsyncHelix.from_env(*args, **options))
 
 
 def _tagging(name: str) -> Callable[..., object]:
@@ -88,10 +108,12 @@ def _tagging(name: str) -> Callable[..., object]:
 
     @functools.wraps(blocking)
     def call(*args: object, **options: object) -> object:
-        if isinstance(args[0] if args else options.get("nemo"), AsyncNeMo):
+        given = args[0] if args else options.get("nemo")
+        if isinstance(given, AsyncNeMo | AsyncHelix):
+            front = type(given).__name__
             raise ConfigurationError(
                 f"sync.{name} takes the blocking client, not the async one",
-                hint=f"Pass a lawtags_client.sync.NeMo, or call lawtags_client.{name} in async code.",
+                hint=f"Pass a lawtags_client.sync.{front}, or call lawtags_client.{name} in async code.",
             )
         return blocking(*args, **options)
 

@@ -1,6 +1,6 @@
 """The blocking front. Written by scripts/write_sync_stub.py; do not edit."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Generic, ParamSpec, Self, TypeVar, Unpack
@@ -11,6 +11,70 @@ from pydantic.main import BaseModel
 from lawtags_client.asking.tagged import Tagged, TagScorer
 from lawtags_client.client import NeMo as AsyncNeMo
 from lawtags_client.credentials import TokenSource
+from lawtags_client.helix.client import Helix as AsyncHelix
+from lawtags_client.helix.collection import Filter
+from lawtags_client.helix.file_download import DownloadedFiles
+from lawtags_client.helix.file_upload import UploadedFiles
+from lawtags_client.helix.filesets import OnBytes as HelixOnBytes
+from lawtags_client.helix.jobs import LogCursor, StepFilter
+from lawtags_client.helix.running import Details
+from lawtags_client.helix.types.automodel import AutomodelSpec
+from lawtags_client.helix.types.common import HelixRequest, Resource
+from lawtags_client.helix.types.common import Page as HelixPage
+from lawtags_client.helix.types.customization import HelixTrainingJob
+from lawtags_client.helix.types.deployments import (
+    Deployment,
+    DeploymentRequest,
+    HelixDeploymentConfig,
+    HelixDeploymentConfigRequest,
+    Provider,
+    ProviderChanges,
+    ProviderRequest,
+)
+from lawtags_client.helix.types.evaluations import (
+    AggregateScores,
+    HelixEvaluationJob,
+    HelixEvaluationRecord,
+    HelixEvaluationSpec,
+    HelixScoredRow,
+    LiveScores,
+    Metric,
+    StoredMetric,
+)
+from lawtags_client.helix.types.filesets import Fileset, FilesetChanges, FilesetFile, FilesetRequest
+from lawtags_client.helix.types.gateway import VirtualModel, VirtualModelChanges, VirtualModelRequest
+from lawtags_client.helix.types.jobs import (
+    ExecutionProfile,
+    HelixJob,
+    JobResult,
+    JobState,
+    JobStatus,
+    JobStep,
+    JobTask,
+    LogLine,
+    LogPage,
+    QueuedStep,
+)
+from lawtags_client.helix.types.models import (
+    AdapterChanges,
+    AdapterRequest,
+    HelixAdapter,
+    HelixModel,
+    HelixModelRequest,
+    ModelChanges,
+)
+from lawtags_client.helix.types.platform import ClusterInfo
+from lawtags_client.helix.types.rl import RlSpec
+from lawtags_client.helix.types.secrets import Secret, SecretChanges, SecretRequest
+from lawtags_client.helix.types.unsloth import UnslothSpec
+from lawtags_client.helix.types.workspaces import (
+    HelixProject,
+    HelixProjectRequest,
+    Workspace,
+    WorkspaceChanges,
+    WorkspaceDeletion,
+    WorkspaceRequest,
+)
 from lawtags_client.intents import IntentStore
 from lawtags_client.json_value import JsonValue
 from lawtags_client.services.customizer.base_models import ImportedModel
@@ -36,9 +100,9 @@ from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.vocabulary import Vocabulary
 from lawtags_client.transport.clock import Clock
 from lawtags_client.transport.hooks import EventHooks
-from lawtags_client.transport.http import Handler
+from lawtags_client.transport.http import Handler, ServiceTransport
 from lawtags_client.transport.raw import RawResponse
-from lawtags_client.types.common import APIEndpoint, DeleteResponse, Page, WireRequest
+from lawtags_client.types.common import APIEndpoint, DeleteResponse, Page, WireModel, WireRequest
 from lawtags_client.types.customizer import (
     ContainerLogs,
     CustomizationConfig,
@@ -130,10 +194,358 @@ from lawtags_client.types.request_fields import ChatFields, ClassifyFields, Comp
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Ent = TypeVar("Ent", bound=Resource)
+EntChanges = TypeVar("EntChanges", bound=HelixRequest)
+EntRequest = TypeVar("EntRequest", bound=HelixRequest)
 Flt = TypeVar("Flt", bound=WireRequest)
+J = TypeVar("J", bound=HelixJob)
+L = TypeVar("L", bound=WireModel)
 M = TypeVar("M", bound=BaseModel)
 Req = TypeVar("Req", bound=WireRequest)
+S = TypeVar("S", bound=HelixRequest)
 Upd = TypeVar("Upd", bound=WireRequest)
+
+class SyncGateway:
+    """Models that answer, and names for them."""
+
+    virtual_models: SyncHelixCollection[VirtualModel, VirtualModelRequest, VirtualModelChanges]
+    def url(self, workspace: str | None = None) -> str:
+        """The base URL for OpenAI's clients, and for evaluations."""
+    def models(self, workspace: str | None = None) -> SyncInference:
+        """Chats and completions of all models, by the names of their entities."""
+    def provider(self, reference: str) -> SyncInference:
+        """Chats and completions of one model server, by the server's own names."""
+    def server(self, reference: str) -> ServiceTransport:
+        """The transport of one model server, which gets bodies unchanged."""
+    def providers(self) -> SyncProviders:
+        """The model servers."""
+
+class SyncProviders(SyncHelixCollection[Provider, ProviderRequest, ProviderChanges]):
+    """Model servers that the gateway asks."""
+    def serving(self, model: str, *, workspace: str | None = None) -> Provider | None:
+        """The provider that serves a model or an adapter, if there is one."""
+    def wait_serving(self, model: str, *, timeout: float = 600) -> Provider:
+        """Wait until a provider serves a model or an adapter; Helix reads the servers every few seconds."""
+    def models(self, reference: str) -> list[Mapping[str, JsonValue]]:
+        """What the server of a provider lists itself."""
+
+class SyncHelixDeployments(SyncHelixCollection[Deployment, DeploymentRequest, DeploymentRequest]):
+    """Models that are to be deployed."""
+    def set_status(
+        self, reference: str, status: str, message: str = "", *, provider: str | None = None
+    ) -> Deployment:
+        """Set the state of a deployment that someone else carries out."""
+
+class SyncDeploymentConfigs(
+    SyncHelixCollection[HelixDeploymentConfig, HelixDeploymentConfigRequest, HelixDeploymentConfigRequest]
+):
+    """How models are to be deployed; an update makes a new version, and needs the whole config."""
+
+class SyncStoredMetrics(SyncHelixListing[StoredMetric]):
+    """Metrics that evaluations can name as ``workspace/name``."""
+    def create(self, reference: str, metric: Metric) -> StoredMetric:
+        """Store a metric."""
+    def get(self, reference: str) -> StoredMetric:
+        """Read a metric; raises NotFoundError where there is none."""
+    def delete(self, reference: str) -> None:
+        """Delete a metric; raises NotFoundError where there is none."""
+
+class SyncHelixEvaluations(SyncJobRoutes[HelixEvaluationJob]):
+    """Evaluation jobs."""
+
+    metrics: SyncStoredMetrics
+    records: SyncHelixListing[HelixEvaluationRecord]
+    def service_name(self) -> str | None:
+        """What the platform calls the service: ``evals``, ``evaluator``, or None where it has none."""
+    def submit(
+        self,
+        spec: HelixEvaluationSpec,
+        *,
+        name: str | None = None,
+        key: str | None = None,
+        workspace: str | None = None,
+        description: str | None = None,
+        project: str | None = None,
+        custom_fields: Mapping[str, JsonValue] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
+    ) -> HelixEvaluationJob:
+        """Submit an evaluation, or find the one that was submitted for the same intent before."""
+    def scores(self, reference: str) -> AggregateScores:
+        """The scores of a finished evaluation over all rows."""
+    def rows(self, reference: str) -> Iterator[HelixScoredRow]:
+        """The rows of a finished evaluation with their scores, as they arrive."""
+    def score_live(
+        self, metrics: list[Metric], rows: list[dict[str, JsonValue]], *, workspace: str | None = None
+    ) -> LiveScores:
+        """Score a few rows at once, without a job."""
+
+class SyncStepCalls(SyncHelixJobs):
+    """The calls of a runner, beside those of all jobs."""
+    def move_step(
+        self,
+        reference: str,
+        step: str,
+        state: JobState,
+        *,
+        details: Details | None = None,
+        error: Details | None = None,
+        expected_id: str | None = None,
+    ) -> JobStep:
+        """Move a step to a state."""
+    def report(
+        self,
+        reference: str,
+        step: str,
+        task: str,
+        state: JobState,
+        *,
+        details: Details | None = None,
+        error: Details | None = None,
+        stack: str | None = None,
+    ) -> JobTask:
+        """Create or update a task of a step; its details are copied to those of the job."""
+    def add_details(self, reference: str, details: Details) -> None:
+        """Merge details into those of a job, also after its end."""
+    def add_result(self, reference: str, name: str, artifact_url: str) -> JobResult:
+        """Register a result of a job."""
+    def claim(self, reference: str, step: str, runner: str) -> bool:
+        """Take a step for one runner alone, by a result of the job that can exist once."""
+    def send_logs(self, step: QueuedStep, task: str, lines: Sequence[LogLine]) -> int:
+        """Add lines to a job's log."""
+
+class SyncHelixJobs(SyncJobRoutes[HelixJob]):
+    """Jobs of every service, by the generic route, which also has their plan and their steps."""
+    def pause(self, reference: str) -> HelixJob:
+        """Pause a job; it is ``pausing`` until what carries it out confirms. One that has ended stays so."""
+    def resume(self, reference: str) -> HelixJob:
+        """Resume a paused job; any other stays as it is."""
+    def steps(self, reference: str) -> list[JobStep]:
+        """The steps of a job that exist so far; later ones are created when those before have completed."""
+    def step(self, reference: str, name: str) -> JobStep:
+        """One step of a job with its config."""
+    def queue(
+        self,
+        wanted: StepFilter | None = None,
+        *,
+        workspace: str = "-",
+        page_size: int = 100,
+        sort: str = "created_at",
+    ) -> list[QueuedStep]:
+        """The first page of the steps that wait for someone to carry them out."""
+    def execution_profiles(self) -> list[ExecutionProfile]:
+        """The ways to carry out steps that the platform offers."""
+
+class SyncJobRoutes(SyncHelixListing[J], Generic[J]):
+    """What every route of jobs has, whichever service it belongs to."""
+    def get(self, reference: str) -> J:
+        """Read a job."""
+    def find(self, reference: str) -> J | None:
+        """Read a job, or None if it does not exist."""
+    def status(self, reference: str) -> JobStatus:
+        """The state of a job with its steps and tasks; losses are in the task of the training step."""
+    def cancel(self, reference: str) -> J:
+        """Cancel a job; one that has ended stays as it is."""
+    def delete(self, reference: str, *, missing_ok: bool = False) -> bool:
+        """Delete a job that has ended, with its steps, logs and results; returns whether it existed."""
+    def log_page(
+        self,
+        reference: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        tail: int | None = None,
+        step: str | None = None,
+        task: str | None = None,
+    ) -> LogPage:
+        """Some lines of a job's log; only those of its current attempt exist."""
+    def logs(self, reference: str, *, step: str | None = None, task: str | None = None) -> Iterator[LogLine]:
+        """All lines of a job's log so far, oldest first; arguments as for ``log_page``."""
+    def next_lines(self, reference: str, cursor: LogCursor, *, limit: int = ...) -> list[LogLine]:
+        """The next lines of a log, at most one page; an empty list where there are none yet."""
+    def results(self, reference: str) -> list[JobResult]:
+        """What a job has left, newest first."""
+    def result(self, reference: str, name: str) -> JobResult:
+        """One result of a job, without its content."""
+    def read_result(self, reference: str, name: str, *, max_bytes: int = ...) -> bytes:
+        """The content of a result; that of a folder is a ``.tar.gz``."""
+    def download_result(self, reference: str, name: str, path: Path) -> Path:
+        """Write the content of a result to a file, in pieces."""
+    def wait(
+        self,
+        reference: str,
+        *,
+        timeout: float | None = None,
+        stall: float | None = None,
+        patience: Patience | None = None,
+        on_status: Callable[[JobStatus], Awaitable[None]] | None = None,
+    ) -> JobStatus:
+        """Wait until a job has completed."""
+
+class SyncBackend(SyncJobRoutes[HelixTrainingJob], Generic[S]):
+    """The jobs of one training backend."""
+    def submit(
+        self,
+        spec: S,
+        *,
+        name: str | None = None,
+        key: str | None = None,
+        workspace: str | None = None,
+        description: str | None = None,
+        project: str | None = None,
+        custom_fields: Mapping[str, JsonValue] | None = None,
+        output_location: str | None = None,
+        profile: str | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
+    ) -> HelixTrainingJob:
+        """Submit a job, or find the one that was submitted for the same intent before."""
+
+class SyncCustomization:
+    """Training, by backend."""
+
+    automodel: SyncBackend[AutomodelSpec]
+    rl: SyncBackend[RlSpec]
+    unsloth: SyncBackend[UnslothSpec]
+    def jobs(
+        self, *, workspace: str | None = None, sort: str | None = None, filter: Filter | None = None
+    ) -> Iterator[HelixTrainingJob]:
+        """The jobs of all backends, from all pages."""
+    def backends(self) -> list[str]:
+        """The backends that the platform has."""
+
+class SyncAdapters(SyncHelixCollection[HelixAdapter, AdapterRequest, AdapterChanges]):
+    """Low-rank adapters; names are unique in a workspace, whatever the base."""
+    def create_under(
+        self,
+        base: str,
+        request: AdapterRequest | None = None,
+        *,
+        extra_body: Mapping[str, JsonValue] | None = None,
+        **fields: object,
+    ) -> HelixAdapter:
+        """Create an adapter under a base model, in the workspace of that model."""
+    def register(self, base: str, request: AdapterRequest | None = None, **fields: object) -> HelixAdapter:
+        """Create an adapter under a base model, or point the existing one of that base to new weights."""
+
+class SyncHelixModels(SyncHelixCollection[HelixModel, HelixModelRequest, ModelChanges]):
+    """Models. Deleting one deletes the adapters under it, and leaves the filesets."""
+
+class SyncHelixSecrets(SyncHelixCollection[Secret, SecretRequest, SecretChanges]):
+    """Secrets, which jobs and providers name; their values appear in no message, log or repr."""
+    def create(
+        self,
+        request: SecretRequest | None = None,
+        *,
+        workspace: str | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
+        **fields: object,
+    ) -> Secret:
+        """Create a secret; arguments and errors as for other entities."""
+    def update(
+        self,
+        reference: str,
+        changes: SecretChanges | None = None,
+        *,
+        extra_body: Mapping[str, JsonValue] | None = None,
+        **fields: object,
+    ) -> Secret:
+        """Change a secret; arguments and errors as for other entities."""
+    def value(self, reference: str) -> str:
+        """The value of a secret."""
+
+class SyncHelixFilesets(SyncHelixCollection[Fileset, FilesetRequest, FilesetChanges]):
+    """Folders of files. Creating one is a POST that answers 200; one that a model uses cannot be deleted."""
+    def files(self, reference: str, *, folder: str = "") -> list[FilesetFile]:
+        """The files of a fileset, sorted by path."""
+    def upload(
+        self,
+        reference: str,
+        sources: Path | Mapping[str, Source],
+        *,
+        prune: bool = False,
+        on_bytes: HelixOnBytes | None = None,
+    ) -> UploadedFiles:
+        """Send files, except those that are there already."""
+    def download(
+        self, reference: str, folder: Path, *, below: str = "", on_bytes: HelixOnBytes | None = None
+    ) -> DownloadedFiles:
+        """Get the files of a fileset; a broken download resumes where it stopped."""
+    def read(self, reference: str, path: str, *, max_bytes: int = ...) -> bytes:
+        """A small file, whole."""
+    def stream(self, reference: str, path: str, *, start: int = 0) -> Iterator[Iterator[bytes]]:
+        """A file in pieces."""
+    def delete_file(self, reference: str, path: str, *, missing_ok: bool = False) -> bool:
+        """Delete a file; returns whether it existed."""
+    def unlock(self, reference: str) -> Fileset:
+        """Take off the mark of the service that uploaded the files, so that files can be added."""
+
+class SyncProjects(SyncHelixCollection[HelixProject, HelixProjectRequest, WorkspaceChanges]):
+    """Projects, which label things that belong together."""
+
+class SyncHelixListing(Generic[L]):
+    """A list with pages."""
+    @property
+    def model(self) -> type[L]:
+        """The type of an entry."""
+    def page(
+        self,
+        number: int = 1,
+        *,
+        workspace: str | None = None,
+        page_size: int = ...,
+        sort: str | None = None,
+        filter: Filter | None = None,
+    ) -> HelixPage[L]:
+        """One page of the list."""
+    def list(
+        self,
+        *,
+        workspace: str | None = None,
+        page_size: int = ...,
+        sort: str | None = None,
+        filter: Filter | None = None,
+    ) -> Iterator[L]:
+        """Yield all entries of all pages, each one once; arguments as for ``page``."""
+
+class SyncHelixCollection(SyncHelixListing[Ent], Generic[Ent, EntRequest, EntChanges]):
+    """Named entities."""
+    def create(
+        self,
+        request: EntRequest | None = None,
+        *,
+        workspace: str | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
+        **fields: object,
+    ) -> Ent:
+        """Create an entity."""
+    def get(self, reference: str) -> Ent:
+        """Read an entity."""
+    def find(self, reference: str) -> Ent | None:
+        """Read an entity, or None if it does not exist."""
+    def update(
+        self,
+        reference: str,
+        changes: EntChanges | None = None,
+        *,
+        extra_body: Mapping[str, JsonValue] | None = None,
+        **fields: object,
+    ) -> Ent:
+        """Change some fields of an entity; maps such as ``custom_fields`` are replaced whole."""
+    def delete(self, reference: str, *, missing_ok: bool = False) -> bool:
+        """Delete an entity."""
+    def ensure(
+        self,
+        request: EntRequest | None = None,
+        *,
+        workspace: str | None = None,
+        compare: tuple[str, ...] | None = None,
+        **fields: object,
+    ) -> Ent:
+        """Create an entity, or return the existing one if it is the same."""
+
+class SyncHelixWorkspaces(SyncHelixCollection[Workspace, WorkspaceRequest, WorkspaceChanges]):
+    """Workspaces, which hold everything else."""
+    def deletion(self, name: str) -> WorkspaceDeletion:
+        """How far the deletion of a workspace is; its contents go in the background, over minutes."""
 
 class SyncModelRequests:
     """One request to a model at a time."""
@@ -826,11 +1238,107 @@ class NeMo:
         """Models that answer."""
     def clock_ahead(self) -> float | None:
         """Seconds by which the platform's clock is ahead of this machine's; None where it does not tell."""
-    @classmethod
-    def of(cls, nemo: AsyncNeMo) -> Self:
-        """A blocking client around an async one, which is from then on used only through it."""
     def with_raw_response(self, call: Callable[P, T]) -> Callable[P, RawResponse[T]]:
         """A call that returns the raw response, too: status, headers and body beside the result."""
+
+    @classmethod
+    def of(cls, client: AsyncNeMo) -> Self:
+        """A blocking client around an async one, which is from then on used only through it."""
+    def close(self) -> None:
+        """Close every connection."""
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+class Helix:
+    """NeMo Helix, typed and asynchronous; a service is imported when it is first used."""
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        base_url: str | None = None,
+        token: TokenSource = None,
+        workspace: str = "default",
+        principal: str | None = None,
+        timeout: float | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        event_hooks: EventHooks | None = None,
+        intents: IntentStore | None = None,
+        clock: Clock | None = None,
+        handler: Handler | None = None,
+    ) -> None: ...
+    settings: Settings
+    clock: Clock
+    workspace: str
+    @classmethod
+    def from_env(
+        cls,
+        profile: str | None = None,
+        *,
+        workspace: str = "default",
+        environ: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+        intents: IntentStore | None = None,
+        **overrides: Unpack[SettingOptions],
+    ) -> Self:
+        """A client for the platform that arguments, environment and ``lawtags.toml`` name."""
+    @property
+    def intents(self) -> IntentStore:
+        """The store of what was submitted."""
+    def cluster_info(self) -> ClusterInfo:
+        """The version of the platform."""
+    def is_ready(self) -> bool:
+        """Whether the platform is up and takes requests."""
+    @property
+    def workspaces(self) -> SyncHelixWorkspaces:
+        """Workspaces."""
+    @property
+    def projects(self) -> SyncProjects:
+        """Projects."""
+    @property
+    def filesets(self) -> SyncHelixFilesets:
+        """Filesets and their files."""
+    @property
+    def secrets(self) -> SyncHelixSecrets:
+        """Secrets."""
+    @property
+    def models(self) -> SyncHelixModels:
+        """Models."""
+    @property
+    def adapters(self) -> SyncAdapters:
+        """Low-rank adapters of models."""
+    @property
+    def customization(self) -> SyncCustomization:
+        """Training."""
+    @property
+    def jobs(self) -> SyncHelixJobs:
+        """Jobs of every service."""
+    @property
+    def runner(self) -> SyncStepCalls:
+        """The calls of a program that carries out steps of jobs."""
+    @property
+    def evaluations(self) -> SyncHelixEvaluations:
+        """Scoring."""
+    @property
+    def deployment_configs(self) -> SyncDeploymentConfigs:
+        """How models are to be deployed."""
+    @property
+    def deployments(self) -> SyncHelixDeployments:
+        """Models that are to be deployed."""
+    @property
+    def providers(self) -> SyncProviders:
+        """Model servers that the gateway asks."""
+    @property
+    def gateway(self) -> SyncGateway:
+        """Models that answer."""
+    @property
+    def inference(self) -> SyncInference:
+        """Chats and completions of all models, as of ``gateway.models()``; ``tag`` asks it."""
+    @classmethod
+    def of(cls, client: AsyncHelix) -> Self:
+        """A blocking client around an async one, which is from then on used only through it."""
     def close(self) -> None:
         """Close every connection."""
     def __enter__(self) -> Self: ...
@@ -839,7 +1347,7 @@ class NeMo:
     ) -> None: ...
 
 def tag(
-    nemo: NeMo,
+    nemo: NeMo | Helix,
     *,
     title: str,
     body: str | None = None,
@@ -855,7 +1363,7 @@ def tag(
     """Tag one question."""
 
 def tag_many(
-    nemo: NeMo,
+    nemo: NeMo | Helix,
     questions: Iterable[Question] | Iterable[Question],
     *,
     model: str,

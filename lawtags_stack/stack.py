@@ -390,4 +390,4 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-__all__ = ["Stack", "StackAddress", "StackThread", "is_loopback", "read_address"]
+__all__ = ["Stack", "StackAddress", "StackOptions", "StackThread", "is_loopback", "read_address"]

@@ -1,8 +1,8 @@
 """Write ``lawtags_client/sync.pyi``: the types of the blocking client, generated from the async classes.
 
-Every class that is reachable from ``NeMo`` and has async methods gets a blocking counterpart, and so do
-``tag`` and ``tag_many``: coroutines return their result, async iterators become plain ones, and classes in
-annotations are replaced by their counterparts.
+Every class that is reachable from ``NeMo`` or ``Helix`` and has async methods gets a blocking counterpart,
+and so do ``tag`` and ``tag_many``: coroutines return their result, async iterators become plain ones, and
+classes in annotations are replaced by their counterparts.
 
     python scripts/write_sync_stub.py           # writes the file
     python scripts/write_sync_stub.py --check   # checks that the file is up to date
@@ -22,17 +22,20 @@ from pathlib import Path
 from lawtags_client.asking.tags import tag, tag_many
 from lawtags_client.blocking import is_asynchronous
 from lawtags_client.client import NeMo
+from lawtags_client.helix.client import Helix
 
 STUB = Path(__file__).parent.parent / "lawtags_client" / "sync.pyi"
 _HEAD = '''"""The blocking front. Written by scripts/write_sync_stub.py; do not edit."""
 
 '''
-_EXIT = """
-    @classmethod
-    def of(cls, nemo: AsyncNeMo) -> Self:
-        \"\"\"A blocking client around an async one, which is from then on used only through it.\"\"\"
+_RAW = """
     def with_raw_response(self, call: Callable[P, T]) -> Callable[P, RawResponse[T]]:
         \"\"\"A call that returns the raw response, too: status, headers and body beside the result.\"\"\"
+"""
+_EXIT = """
+    @classmethod
+    def of(cls, client: Async{name}) -> Self:
+        \"\"\"A blocking client around an async one, which is from then on used only through it.\"\"\"
     def close(self) -> None:
         \"\"\"Close every connection.\"\"\"
     def __enter__(self) -> Self: ...
@@ -46,6 +49,7 @@ _IMPORTS = {
     "from types import TracebackType",
     "from typing import ParamSpec, Self, TypeVar",
 }
+_CLIENTS = (NeMo, Helix)
 _FUNCTIONS = (tag, tag_many)
 _VARIABLES = ('P = ParamSpec("P")', 'T = TypeVar("T")')
 _ITERATORS = {"AsyncIterator": "Iterator", "AsyncGenerator": "Iterator", "AsyncIterable": "Iterable"}
@@ -97,10 +101,11 @@ class Stub:
         self.variables: dict[str, str] = {}
         self.classes: dict[type[object], str] = {}
         self._names: dict[str, type[object]] = {}
+        self._imported: dict[str, str] = {}
 
     def text(self) -> str:
         """The whole file."""
-        front = self._class(NeMo, "NeMo", root=True)
+        fronts = [self._class(client, client.__name__, root=True) for client in _CLIENTS]
         functions = ["\n".join(self._function(each)) for each in _FUNCTIONS]
         imports = sorted(self.imports | _IMPORTS)
         variables = [*_VARIABLES, *(self.variables[name] for name in sorted(self.variables))]
@@ -108,7 +113,7 @@ class Stub:
             "\n".join(imports),
             "\n".join(variables),
             *reversed(self.classes.values()),
-            front,
+            *fronts,
             *functions,
         ]
         return _formatted(_HEAD + "\n\n".join(parts))
@@ -129,7 +134,7 @@ class Stub:
         bases = ", ".join(self._type(base, source) for base in node.bases)
         lines = [f"class {name}({bases}):" if bases else f"class {name}:", *_summary(node)]
         if root:
-            self.imports.add("from lawtags_client.client import NeMo as AsyncNeMo")
+            self.imports.add(f"from {kind.__module__} import {name} as Async{name}")
             maker = next(n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__")
             lines += [f"    {line}" for line in self._method(maker, source)]
         lines += [f"    {line}" for line in self._attributes(node, source)]
@@ -139,7 +144,8 @@ class Stub:
         # A method named `list` would hide the built-in type from later annotations.
         for method in sorted(shown, key=lambda n: n.name == "list"):
             lines += [f"    {line}" for line in self._method(method, source)]
-        return "\n".join(lines) + (_EXIT if root else "")
+        raw = _RAW if root and hasattr(kind, "with_raw_response") else ""
+        return "\n".join(lines) + raw + (_EXIT.format(name=name) if root else "")
 
     def _function(self, function: Callable[..., object]) -> Iterator[str]:
         source = Source(function.__module__)
@@ -157,6 +163,10 @@ class Stub:
             return
         given = {arg.arg: arg.annotation for arg in (*maker.args.args, *maker.args.kwonlyargs)}
         for statement in ast.walk(maker):
+            if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Attribute):
+                if not statement.target.attr.startswith("_"):
+                    yield f"{statement.target.attr}: {self._type(statement.annotation, source)}"
+                continue
             if not (isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Attribute)):
                 continue
             attribute, value = statement.targets[0].attr, statement.value
@@ -207,7 +217,7 @@ class Stub:
 
     def _type(self, node: ast.expr, source: Source) -> str:
         """Write a type for the stub, adding the imports it needs."""
-        written = _WithoutHelix().visit(ast.parse(ast.unparse(node), mode="eval").body)
+        written = ast.parse(ast.unparse(node), mode="eval").body
         for part in ast.walk(written):
             if isinstance(part, ast.Name):
                 part.id = self._name(part.id, source)
@@ -221,15 +231,13 @@ class Stub:
             home, called = source.imports[name]
             if home.startswith("lawtags_client."):
                 kind = getattr(importlib.import_module(home), called)
-                if kind is NeMo:
-                    return "NeMo"
+                if kind in _CLIENTS:
+                    return called
                 if isinstance(kind, type) and is_asynchronous(kind):
                     return self._counterpart(kind)
                 if type(kind).__name__ == "TypeVar":
                     return self._variable(name, kind)
-            alias = f" as {name}" if name != called else ""
-            self.imports.add(f"from {home} import {called}{alias}")
-            return name
+            return self._import(home, called, name)
         if name in source.modules:
             self.imports.add(f"import {name}")
             return name
@@ -238,8 +246,15 @@ class Stub:
             return self._variable(name, here)
         if isinstance(here, type) and here.__module__ == source.name and is_asynchronous(here):
             return self._counterpart(here)
-        if here is not None:
-            self.imports.add(f"from {source.name} import {name}")
+        return name if here is None else self._import(source.name, name, name)
+
+    def _import(self, home: str, called: str, name: str) -> str:
+        """Import a name, and return what it is called in the stub."""
+        while self._imported.setdefault(name, home) != home:
+            # Both APIs have a page, for example.
+            name = f"Helix{name}"
+        alias = f" as {name}" if name != called else ""
+        self.imports.add(f"from {home} import {called}{alias}")
         return name
 
     def _variable(self, name: str, variable: object) -> str:
@@ -249,16 +264,10 @@ class Stub:
             bound = getattr(bound, "__forward_arg__", None) or bound
             self.imports.add(f"from {bound.__module__} import {bound.__name__}")
         written = f", bound={bound.__name__}" if bound is not None else ""
-        self.variables[name] = f'{name} = TypeVar("{name}"{written})'
+        made = f'{name} = TypeVar("{name}"{written})'
+        if self.variables.setdefault(name, made) != made:
+            raise SystemExit(f"there are two type variables {name}: rename one of them")
         return name
-
-
-class _WithoutHelix(ast.NodeTransformer):
-    """Takes the client of NeMo Helix out of unions: it has no blocking counterpart."""
-
-    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
-        self.generic_visit(node)
-        return node.left if isinstance(node.right, ast.Name) and node.right.id == "Helix" else node
 
 
 def _summary(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:

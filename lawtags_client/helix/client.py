@@ -72,6 +72,7 @@ class Helix:
 
     settings: Settings
     clock: Clock
+    workspace: str
 
     def __init__(
         self,

@@ -21,9 +21,9 @@ from lawtags_client.transport.paging import walk
 from lawtags_client.transport.paths import join
 
 L = TypeVar("L", bound=WireModel)
-M = TypeVar("M", bound=Resource)
-Req = TypeVar("Req", bound=HelixRequest)
-Upd = TypeVar("Upd", bound=HelixRequest)
+Ent = TypeVar("Ent", bound=Resource)
+EntRequest = TypeVar("EntRequest", bound=HelixRequest)
+EntChanges = TypeVar("EntChanges", bound=HelixRequest)
 Filter = Mapping[str, JsonValue]
 
 PAGE_SIZE = 100
@@ -150,7 +150,7 @@ class HelixListing(Generic[L]):
                 yield entry
 
 
-class HelixCollection(HelixListing[M], Generic[M, Req, Upd]):
+class HelixCollection(HelixListing[Ent], Generic[Ent, EntRequest, EntChanges]):
     """Named entities.
 
     Args:
@@ -169,9 +169,9 @@ class HelixCollection(HelixListing[M], Generic[M, Req, Upd]):
         place: Place,
         service: str,
         collection: str,
-        model: type[M],
-        request: type[Req],
-        changes: type[Upd],
+        model: type[Ent],
+        request: type[EntRequest],
+        changes: type[EntChanges],
         *,
         what: str,
         method: str = "PATCH",
@@ -186,17 +186,17 @@ class HelixCollection(HelixListing[M], Generic[M, Req, Upd]):
         workspace, name = self._place.split(reference, self._what)
         return self._path(workspace) + join(name)
 
-    def _made(self, data: JsonValue) -> M:
+    def _made(self, data: JsonValue) -> Ent:
         return parse(self._model, data, self._place.http)
 
     async def create(
         self,
-        request: Req | None = None,
+        request: EntRequest | None = None,
         *,
         workspace: str | None = None,
         extra_body: Mapping[str, JsonValue] | None = None,
         **fields: object,
-    ) -> M:
+    ) -> Ent:
         """Create an entity.
 
         Args:
@@ -220,7 +220,7 @@ class HelixCollection(HelixListing[M], Generic[M, Req, Upd]):
         name = getattr(request, "name", None)
         return check_name(str(name or ""), self._what)
 
-    async def get(self, reference: str) -> M:
+    async def get(self, reference: str) -> Ent:
         """Read an entity.
 
         Args:
@@ -231,7 +231,7 @@ class HelixCollection(HelixListing[M], Generic[M, Req, Upd]):
         """
         return self._made(await self._place.http.json(Call("GET", self._of(reference))))
 
-    async def find(self, reference: str) -> M | None:
+    async def find(self, reference: str) -> Ent | None:
         """Read an entity, or None if it does not exist."""
         try:
             return await self.get(reference)
@@ -241,11 +241,11 @@ class HelixCollection(HelixListing[M], Generic[M, Req, Upd]):
     async def update(
         self,
         reference: str,
-        changes: Upd | None = None,
+        changes: EntChanges | None = None,
         *,
         extra_body: Mapping[str, JsonValue] | None = None,
         **fields: object,
-    ) -> M:
+    ) -> Ent:
         """Change some fields of an entity; maps such as ``custom_fields`` are replaced whole.
 
         Args:
@@ -286,12 +286,12 @@ class HelixCollection(HelixListing[M], Generic[M, Req, Upd]):
 
     async def ensure(
         self,
-        request: Req | None = None,
+        request: EntRequest | None = None,
         *,
         workspace: str | None = None,
         compare: tuple[str, ...] | None = None,
         **fields: object,
-    ) -> M:
+    ) -> Ent:
         """Create an entity, or return the existing one if it is the same.
 
         Args:
@@ -330,7 +330,7 @@ class HelixCollection(HelixListing[M], Generic[M, Req, Upd]):
         return found
 
     def _differences(
-        self, asked: Req, found: M, compare: tuple[str, ...] | None, workspace: str
+        self, asked: EntRequest, found: Ent, compare: tuple[str, ...] | None, workspace: str
     ) -> list[str]:
         wanted = asked.to_wire()
         present = found.model_dump(mode="json", by_alias=True)

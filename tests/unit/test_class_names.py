@@ -7,8 +7,11 @@ from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-# The blocking client is the asynchronous one, derived.
-TWICE = {"NeMo": {"lawtags_client/client.py", "lawtags_client/sync.py"}}
+# A blocking client is the asynchronous one, derived.
+TWICE = {
+    "NeMo": {"lawtags_client/client.py", "lawtags_client/sync.py"},
+    "Helix": {"lawtags_client/helix/client.py", "lawtags_client/sync.py"},
+}
 
 
 def test_no_public_class_name_is_used_twice() -> None:

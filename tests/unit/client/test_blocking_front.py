@@ -15,6 +15,9 @@ from client_kit import Script, client
 from lawtags_client import Question, sync, tag, tag_many
 from lawtags_client.blocking import fronts
 from lawtags_client.client import NeMo
+from lawtags_client.errors import ConfigurationError
+from lawtags_client.helix.client import Helix
+from lawtags_client.intents import SqliteIntents
 
 ROOT = Path(__file__).parents[3]
 STUB = ROOT / "lawtags_client" / "sync.pyi"
@@ -34,10 +37,11 @@ def test_stub_is_fresh() -> None:
 @pytest.mark.parametrize("name", sorted(stubbed()))
 def test_every_class_of_the_stub_is_there_with_its_calls(name: str) -> None:
     twin = getattr(sync, name)
-    kind = NeMo if name == "NeMo" else next(k for k, v in _kinds().items() if v is twin)
+    clients: dict[str, type] = {"NeMo": NeMo, "Helix": Helix}
+    kind = clients.get(name) or next(k for k, v in _kinds().items() if v is twin)
     for node in stubbed()[name].body:
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
-            found = inspect.getattr_static(twin if node.name in vars(twin) else kind, node.name)
+            found = inspect.getattr_static(twin, node.name, None) or inspect.getattr_static(kind, node.name)
             if inspect.isfunction(found):
                 given = [*node.args.args, *node.args.kwonlyargs, *filter(None, [node.args.kwarg])]
                 assert [argument.arg for argument in given] == list(inspect.signature(found).parameters)
@@ -62,6 +66,45 @@ def test_what_is_handed_out_is_of_the_class_that_the_stub_says(tmp_path: Path) -
 
 def test_blocking_client_is_made_of_what_the_async_one_is_made_of() -> None:
     assert inspect.signature(sync.NeMo) == inspect.signature(NeMo)
+    assert inspect.signature(sync.Helix) == inspect.signature(Helix)
+
+
+def test_the_client_of_helix_blocks_as_that_of_v1(tmp_path: Path) -> None:
+    job = {
+        "name": "tagger",
+        "workspace": "law",
+        "status": "completed",
+        "spec": {"output": {"name": "tagger"}},
+    }
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(f"{request.method} {request.url.path}")
+        if request.url.path.endswith("/status"):
+            return httpx.Response(200, json=job)
+        if request.url.path.endswith("/completions"):
+            return httpx.Response(200, json={"choices": [{"index": 0, "text": " tax, tort"}]})
+        return httpx.Response(200, json={"data": [job]})
+
+    made = Helix(
+        base_url="http://helix.test",
+        workspace="law",
+        handler=httpx.MockTransport(answer),
+        intents=SqliteIntents(tmp_path / "intents.sqlite"),
+    )
+    with sync.Helix.of(made) as helix:
+        assert isinstance(helix.customization.automodel, sync.SyncBackend)
+        assert type(helix.filesets) is sync.SyncHelixFilesets
+        assert [found.output for found in helix.customization.jobs()] == ["law/tagger"]
+        assert helix.customization.automodel.wait("tagger").status == "completed"
+        assert sync.tag(helix, title="Can I?", model="law/base").tags == ("tax", "tort")
+        assert helix.gateway.models().complete(model="law/base", prompt="Tags:").text == " tax, tort"
+        assert type(helix.gateway.providers()) is sync.SyncProviders
+        assert helix.workspace == "law"
+    assert asked[0] == "GET /apis/jobs/v2/workspaces/law/jobs"
+    with pytest.raises(ConfigurationError, match="not the async one") as wrong:
+        sync.tag(made, title="Can I?", model="law/base")  # type: ignore[arg-type]
+    assert "lawtags_client.sync.Helix" in (wrong.value.hint or "")
 
 
 def test_lists_become_plain_iterators(tmp_path: Path) -> None:
