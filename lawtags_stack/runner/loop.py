@@ -22,6 +22,7 @@ from lawtags_client.errors import (
 from lawtags_client.helix.client import Helix
 from lawtags_client.helix.jobs import StepFilter
 from lawtags_client.helix.types.jobs import JobState, QueuedStep
+from lawtags_stack.engines.training.exhaustion import exhaustion
 from lawtags_stack.processes.launching import Launcher
 from lawtags_stack.runner.attendant import ORDERS, Attendant, Order
 from lawtags_stack.runner.claims import Claims, reference
@@ -248,8 +249,12 @@ class Runner:
             await self._fail(context, error.message, type(error).__name__, error.hint)
             return False
         except Exception as error:
+            kind = type(error).__name__
+            if lack := exhaustion(error):
+                await self._fail(context, lack.reason, kind, lack.hint)
+                return False
             _log.exception("the step %s of %s failed", step.name, reference(step))
-            await self._fail(context, str(error) or type(error).__name__, type(error).__name__, None)
+            await self._fail(context, str(error) or kind, kind, None)
             return False
         return await self._end(context, order)
 

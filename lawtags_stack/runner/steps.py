@@ -285,7 +285,11 @@ def _hand_over(result: Path, target: Path) -> None:
         return
     temporary = target.with_name(f".{target.name}")
     shutil.rmtree(temporary, ignore_errors=True)
-    shutil.copytree(result, temporary)
+    try:
+        shutil.copytree(result, temporary)
+    except OSError:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
     temporary.rename(target)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from free_ports import free_ports
+from full_disk_worker import FullDiskLauncher
 from shared_launcher import shared_launcher
 from tiny_models import make_model, write_rows
 
@@ -29,6 +30,7 @@ from lawtags_client.helix.types.automodel import (
 from lawtags_client.helix.types.jobs import JobStatus
 from lawtags_client.helix.types.training import ProgressReporting
 from lawtags_client.intents import SqliteIntents
+from lawtags_stack.processes.launching import Launcher
 from lawtags_stack.runner.loop import Runner
 from lawtags_stack.runner.options import RunnerOptions
 from lawtags_stack.runner.start import offer_base_model
@@ -87,12 +89,15 @@ async def submit(helix: Helix, name: str, rows: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def running(helix: Helix, folder: Path, lines: list[str], **settings: float) -> AsyncIterator[None]:
+async def running(
+    helix: Helix, folder: Path, lines: list[str], launcher: Launcher | None = None, **settings: float
+) -> AsyncIterator[None]:
     """A runner, stopped as by Ctrl-C at the end."""
     options = RunnerOptions(
         folder=folder, device="cpu", workspace=helix.workspace, threads=1, poll_seconds=0.1, **settings
     )
-    runner = Runner(helix, options, runner=folder.name, launcher=shared_launcher(), say=lines.append)
+    started_by = launcher or shared_launcher()
+    runner = Runner(helix, options, runner=folder.name, launcher=started_by, say=lines.append)
     task = asyncio.create_task(runner.run())
     try:
         yield
@@ -224,6 +229,30 @@ async def test_a_name_under_another_base_and_a_model_without_weights_fail_in_wor
         empty = await until(helix, "law-empty", lambda status: status.status == "error")
     assert "has no safetensors weights" in str(empty.reason)
     assert empty.steps[0].status == "error"
+
+
+async def test_a_disk_that_fills_up_in_a_training_fails_in_words_and_leaves_nothing(
+    helix: Helix, tmp_path: Path
+) -> None:
+    await submit(helix, "law-disk", "many")
+    lines: list[str] = []
+    folder = tmp_path / "runner"
+    async with running(helix, folder, lines, FullDiskLauncher()):
+        with contextlib.suppress(AssertionError):
+            await until(helix, "law-disk", is_completed)
+        await emptied(folder)
+    status = await helix.jobs.status("law-disk")
+    assert status.status == "error"
+    assert status.reason == "no space is left on the disk of the machine that trains"
+    assert {step.name: step.status for step in status.steps} == {
+        "model-and-dataset-download": "completed",
+        "training": "error",
+    }
+    said = [line.message async for line in helix.jobs.logs("law-disk", step="training")]
+    assert any("no space is left" in line and "another --dir" in line for line in said)
+    assert not any("starting again" in line for line in said)
+    assert await helix.filesets.find("law-disk") is None
+    assert await helix.adapters.find("law-disk") is None
 
 
 async def test_a_platform_that_stops_meanwhile_gets_the_whole_report_later(

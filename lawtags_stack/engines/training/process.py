@@ -10,7 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lawtags_client.errors import LawtagsError
 from lawtags_stack.engines.training.events import TrainerEvent
+from lawtags_stack.engines.training.exhaustion import DISK
+from lawtags_stack.engines.training.worker import EXIT_DISK_FULL
 from lawtags_stack.processes.launching import Child, Launcher
 
 WORKER = "lawtags_stack.engines.training.worker"
@@ -85,7 +88,13 @@ class Worker:
         os.close(self.held)
 
     def crash_reason(self) -> str:
-        """Explain why a worker exited without reporting a failure."""
+        """Explain why a worker exited without reporting a failure.
+
+        Raises:
+            LawtagsError: the disk was too full even for the report; starting again would not help.
+        """
+        if self.process.returncode == EXIT_DISK_FULL:
+            raise LawtagsError(DISK.reason, hint=DISK.hint)
         code = self.process.returncode
         lines = self.errors.read_text("utf-8", "replace").strip().splitlines()
         said = f": {lines[-1][:500]}" if lines else ""

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from lawtags_client.errors import LawtagsError
 from lawtags_stack.engines.training.events import Report, TrainerEvent
+from lawtags_stack.engines.training.exhaustion import DISK, exhaustion
 from lawtags_stack.engines.training.job import (
     BEST_FOLDER,
     CHECKPOINT_FOLDER,
@@ -45,6 +46,8 @@ EXIT_ORPHANED = 3
 """Exit code if the parent process is gone."""
 EXIT_STOPPED = 4
 """Exit code if the worker was asked to stop, and saved a checkpoint."""
+EXIT_DISK_FULL = 5
+"""Exit code if the disk is full: the file of events may be cut, too."""
 
 
 class EventFile:
@@ -63,6 +66,16 @@ class EventFile:
 
 def main(arguments: list[str]) -> int:
     """Run the job of a folder, and return 0 if it completed."""
+    try:
+        return _main(arguments)
+    except OSError as error:
+        # Of the file of events, which is the only one that is open here.
+        if exhaustion(error) is not DISK:
+            raise
+        return EXIT_DISK_FULL
+
+
+def _main(arguments: list[str]) -> int:
     folder, events = Path(arguments[0]), Path(arguments[1])
     device = arguments[2] if len(arguments) > 2 else "cpu"
     stopping = threading.Event()
@@ -75,20 +88,22 @@ def main(arguments: list[str]) -> int:
         except LawtagsError as error:
             report({"event": "failed", "reason": error.message, "hint": error.hint})
         except Exception as error:
-            if reason := _out_of_memory(error):
-                report({"event": "failed", "reason": reason, "hint": _MEMORY_HINT})
-            else:
-                traceback.print_exc()
-                report({"event": "failed", "reason": f"{type(error).__name__}: {error}", "hint": None})
+            if lack := exhaustion(error):
+                if lack is DISK:
+                    _discard_unfinished(folder)
+                report({"event": "failed", "reason": lack.reason, "hint": lack.hint})
+                return EXIT_DISK_FULL if lack is DISK else EXIT_FAILED
+            traceback.print_exc()
+            report({"event": "failed", "reason": f"{type(error).__name__}: {error}", "hint": None})
         else:
             return EXIT_DONE
     return EXIT_FAILED
 
 
-_MEMORY_HINT = (
-    "Lower max_seq_length, train an adapter rather than all weights, or free memory. "
-    "A stack started with --device cpu trains in main memory."
-)
+def _discard_unfinished(folder: Path) -> None:
+    """Delete what is half written: it is of no use, and the report needs a little space."""
+    for path in (folder / f".{RESULT_FOLDER}", *(folder / CHECKPOINT_FOLDER).glob(".step-*")):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def run_job(
@@ -289,14 +304,6 @@ def _limit_memory(megabytes: int | None) -> None:
     if megabytes is not None:
         limit = megabytes * 1024 * 1024
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-
-
-def _out_of_memory(error: Exception) -> str | None:
-    """Return what ran out of memory, or None for any other error."""
-    # On the CPU and MPS, torch reports a failed allocation as a RuntimeError with a message only.
-    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
-        return "out of memory"
-    return "out of memory on the GPU" if "out of memory" in str(error) else None
 
 
 def _watch_parent(stopping: threading.Event) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -16,13 +17,14 @@ from tiny_models import ARCHITECTURES
 from lawtags_client.errors import ConfigurationError, DataError, LawtagsError
 from lawtags_stack.engines.training.batches import collate
 from lawtags_stack.engines.training.examples import RowEncoder
+from lawtags_stack.engines.training.exhaustion import DISK, Exhaustion, exhaustion
 from lawtags_stack.engines.training.job import DATA_FOLDER, LoraSettings, TrainingJob
 from lawtags_stack.engines.training.model import TrainableModel, load_tokenizer
 from lawtags_stack.engines.training.objective import completion_loss
 from lawtags_stack.engines.training.optimizer import learning_rate
 from lawtags_stack.engines.training.process import WORKER
 from lawtags_stack.engines.training.rows import read_rows
-from lawtags_stack.engines.training.worker import EXIT_FAILED, EXIT_ORPHANED, run_job
+from lawtags_stack.engines.training.worker import EXIT_DISK_FULL, EXIT_FAILED, EXIT_ORPHANED, run_job
 from lawtags_stack.processes.environment import worker_environment
 from lawtags_stack.processes.launching import Child
 
@@ -294,6 +296,28 @@ def test_worker_says_that_memory_ran_out(make_job: MakeJob) -> None:
     os.close(held)
     last = read_events(folder / "events.jsonl")[-1]
     assert (code, last["event"], last["reason"]) == (EXIT_FAILED, "failed", "out of memory")
+
+
+def test_worker_says_that_the_disk_is_full_even_if_the_report_has_no_room(make_job: MakeJob) -> None:
+    folder = make_job()
+    (folder / "events.jsonl").symlink_to("/dev/full")
+    alive, held = os.pipe()
+    assert start_worker(folder, "events.jsonl", alive).wait(timeout=HANGS) == EXIT_DISK_FULL
+    os.close(alive)
+    os.close(held)
+
+
+@pytest.mark.parametrize(
+    ("error", "found"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), DISK),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), DISK),
+        (RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"), DISK),
+        (OSError(errno.EACCES, "Permission denied"), None),
+    ],
+)
+def test_what_ran_out_is_told_from_other_failures(error: Exception, found: Exhaustion | None) -> None:
+    assert exhaustion(error) is found
 
 
 @pytest.mark.parametrize("method", ["lora", "lora_merged", "all_weights"])
