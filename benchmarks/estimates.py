@@ -31,7 +31,7 @@ from lawtags_client.runs.outputs import JobPlan, TokenCounts
 from lawtags_client.runs.past_trainings import PastTraining, corrected_memory, corrected_time
 from lawtags_client.runs.planning.memory import RowLengths, estimate_memory
 from lawtags_client.runs.planning.shapes import read_shape
-from lawtags_client.runs.planning.timing import TimeEstimate, TrainingSpeed, local_seconds, workload
+from lawtags_client.runs.planning.timing import TimeEstimate, local_seconds, workload
 from lawtags_client.runs.recipe import TrainingSection
 from lawtags_client.runs.training_monitor import TrainingMonitor
 from lawtags_stack.engines.training.calibration import calibrate
@@ -153,9 +153,8 @@ class Trainings:
             model=str(base), model_name=BASE, training=(), lora=LoraSettings(rank=16), max_seq_length=1024
         )
         begin = time.perf_counter()
-        found = calibrate(job, rows)
+        self._speed = calibrate(job, rows)
         self.calibration_seconds = time.perf_counter() - begin
-        self._speed = TrainingSpeed(**{name: getattr(found, name) for name in found.__dataclass_fields__})
         self.past: list[PastTraining] = []
 
     def planned(self, training: TrainingSection, rows: Sequence[dict[str, str]]) -> JobPlan:

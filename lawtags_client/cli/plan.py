@@ -177,7 +177,6 @@ def _calibrate(session: Session, request: RunRequest) -> None:
     require(("local",), "a calibration")
     from lawtags_client.runs.planning.calibrating import calibration_wish
     from lawtags_client.runs.planning.speeds import keep_speed
-    from lawtags_client.runs.planning.timing import TrainingSpeed
     from lawtags_stack.engines.training.calibration import calibrate
     from lawtags_stack.engines.training.job import LoraSettings, TrainingJob
 
@@ -195,4 +194,4 @@ def _calibrate(session: Session, request: RunRequest) -> None:
         ),
         wish.rows,
     )
-    keep_speed(wish.base_model, training.method, TrainingSpeed(**asdict(found)))
+    keep_speed(wish.base_model, training.method, found)

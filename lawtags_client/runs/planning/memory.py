@@ -1,13 +1,13 @@
 """How much memory a training takes, part by part, by a formula that is shown.
 
-On a GPU the parts are those of mixed precision with Adam, as NeMo trains. A trained weight has 2 bytes, 4 of
-its master copy, 4 of its gradient and 8 of Adam. Activations are kept for the backward pass with flash
-attention and without recomputation: 34 bytes per token, layer and unit of width in a plain transformer
-(Korthikanti et al., 2022). On the CPU of the embedded stack, everything has four bytes.
+On a GPU the parts are those of mixed precision with Adam, as NeMo trains. Activations are kept for the
+backward pass with flash attention and without recomputation: 34 bytes per token, layer and unit of width in a
+plain transformer (Korthikanti et al., 2022). On the CPU of the embedded stack, everything has four bytes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lawtags_client.platform import TrainingLayout
@@ -16,6 +16,8 @@ from lawtags_client.runs.recipe import TrainingSection
 
 _GPU_CONTEXT = 1_500_000_000
 _GPU_SPARE = 0.08
+TRAINED_WEIGHT = {"bf16": 2, "master": 4, "gradient": 4, "Adam": 8}
+"""Bytes of a trained weight on a GPU: NeMo accumulates gradients in fp32."""
 CPU_PROCESS = 620_000_000
 """Bytes of a worker of the embedded stack before it has a model: interpreter, torch and transformers."""
 CPU_TOKENS = 512
@@ -109,9 +111,10 @@ def _on_gpu(
     tokens = micro * rows.longest
     width, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     per_layer = 10 * shape.hidden + 4 * width + 4 * keys + 6 * shape.ffn
+    per_weight = sum(TRAINED_WEIGHT.values())
     parts = {
         "frozen weights": 2 * frozen // shards,
-        "trained weights and optimizer": 18 * trained // shards,
+        "trained weights and optimizer": per_weight * trained // shards,
         "activations": tokens * shape.layers * per_layer // shards,
         "logits": tokens * shape.vocabulary * 10 // layout.tensor_parallel,
         "context": _GPU_CONTEXT,
@@ -119,7 +122,8 @@ def _on_gpu(
     parts["fragmentation"] = int(_GPU_SPARE * sum(parts.values()))
     formula = {
         "frozen weights": f"{frozen:,} weights x 2 bytes",
-        "trained weights and optimizer": f"{trained:,} weights x 18 bytes (2, 4 master, 4 gradient, 8 Adam)",
+        "trained weights and optimizer": f"{trained:,} weights x {per_weight} bytes "
+        f"({_told(TRAINED_WEIGHT)})",
         "activations": f"{tokens:,} tokens x {shape.layers} layers x {per_layer:,} bytes",
         "logits": f"{tokens:,} tokens x {shape.vocabulary:,} x 10 bytes",
         "context": "CUDA and its libraries",
@@ -128,6 +132,10 @@ def _on_gpu(
     if shards > 1:
         formula["frozen weights"] += f" / {shards} GPUs"
     return MemoryEstimate(parts=parts, formula=formula)
+
+
+def _told(parts: Mapping[str, int]) -> str:
+    return ", ".join(f"{size} {name}" for name, size in parts.items())
 
 
 def _on_cpu(training: TrainingSection, shape: ModelShape, rows: RowLengths, process: int) -> MemoryEstimate:

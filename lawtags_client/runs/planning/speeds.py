@@ -11,7 +11,7 @@ from lawtags_client.cache import cache_folder
 from lawtags_client.errors import DataError
 from lawtags_client.files import atomic_write_json
 from lawtags_client.runs.documents import validated
-from lawtags_client.runs.planning.timing import TrainingSpeed
+from lawtags_client.training_speed import TrainingSpeed
 
 _HINT = "Calibrate again: lawtags plan RECIPE --data FILE --calibrate"
 

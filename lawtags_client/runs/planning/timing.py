@@ -16,6 +16,7 @@ from lawtags_client.runs.planning.memory import CPU_TOKENS
 from lawtags_client.runs.planning.rates import GpuRate
 from lawtags_client.runs.planning.shapes import ModelShape
 from lawtags_client.runs.recipe import TrainingSection
+from lawtags_client.training_speed import TrainingSpeed
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,31 +38,6 @@ class Workload:
     validations: int
     validation_tokens: int
     validation_passes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingSpeed:
-    """How fast this machine trains a model, as a calibration measured it; all in seconds.
-
-    Args:
-        startup: from the submission to the first step, and from the last one to the result.
-        per_step: of the optimizer.
-        per_pass: of a forward and backward pass, whatever its size.
-        per_token: of a forward and backward pass.
-        scoring_pass: of a forward pass alone.
-        scoring_token: of a forward pass alone.
-        memory: peak of the process, in bytes.
-        process: of it, before the model was loaded.
-    """
-
-    startup: float
-    per_step: float
-    per_pass: float
-    per_token: float
-    scoring_pass: float
-    scoring_token: float
-    memory: int
-    process: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from lawtags_client.errors import LawtagsError
 from lawtags_client.files import atomic_write_text
 from lawtags_client.json_value import JsonObject
+from lawtags_client.training_speed import TrainingSpeed
 from lawtags_stack.engines.training.job import DATA_FOLDER, TrainingJob
 from lawtags_stack.processes.environment import worker_environment
 
@@ -36,32 +37,7 @@ _AROUND = 2.0
 """Seconds between submission and start, and between the end and the next look at the job."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpeedCalibration:
-    """What was measured; times in seconds, memory in bytes.
-
-    Args:
-        startup: around the training: queue, loading and saving.
-        per_step: of the optimizer.
-        per_pass: of a forward and backward pass, whatever its size.
-        per_token: of a forward and backward pass.
-        scoring_pass: of a forward pass alone.
-        scoring_token: of a forward pass alone.
-        memory: peak of the process.
-        process: of it, before the model was loaded.
-    """
-
-    startup: float
-    per_step: float
-    per_pass: float
-    per_token: float
-    scoring_pass: float
-    scoring_token: float
-    memory: int
-    process: int
-
-
-def calibrate(job: TrainingJob, rows: Sequence[JsonObject]) -> SpeedCalibration:
+def calibrate(job: TrainingJob, rows: Sequence[JsonObject]) -> TrainingSpeed:
     """Calibrate this machine for a job.
 
     Args:
@@ -93,10 +69,10 @@ def calibrate(job: TrainingJob, rows: Sequence[JsonObject]) -> SpeedCalibration:
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no output"])[-1]
         raise LawtagsError(f"the calibration failed: {last}", hint="Check the base model and its folder.")
-    return SpeedCalibration(**json.loads(done.stdout.splitlines()[-1]))
+    return TrainingSpeed(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def measure(folder: Path) -> SpeedCalibration:
+def measure(folder: Path) -> TrainingSpeed:
     """Measure in this process.
 
     Args:
@@ -131,7 +107,7 @@ def measure(folder: Path) -> SpeedCalibration:
     saved = time.perf_counter() - begin
     per_pass, per_token = _line(small, large, *training)
     scoring_pass, scoring_token = _line(small, large, *scoring)
-    return SpeedCalibration(
+    return TrainingSpeed(
         startup=_AROUND + loaded + saved,
         per_step=per_step,
         per_pass=per_pass,
