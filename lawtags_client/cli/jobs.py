@@ -16,11 +16,11 @@ from lawtags_client.cli.session import Session
 
 if TYPE_CHECKING:
     from lawtags_client.json_value import JsonValue
-    from lawtags_client.platform.failure_causes import FailureCause
+    from lawtags_client.platform.failure_causes import JobDiagnosis
     from lawtags_client.platform.training_jobs import JobRow
     from lawtags_client.services.audit import Audit
     from lawtags_client.services.customizer.job import MetricRow
-    from lawtags_client.types.customizer import ContainerLogs, CustomizationJob
+    from lawtags_client.types.customizer import ContainerLogs
 
 _NAMED_ONCE = "Names hold Helix to one job per intent. List the jobs with: lawtags jobs ls"
 
@@ -112,25 +112,25 @@ def why(session: Session, job_id: JobId) -> None:
 
     Example: lawtags jobs why cust-…
 
-    It reads status, logs, events and config of the job, and the list of served models.
+    It reads status, logs, events and config of the job, and the list of served models; on Helix the errors of
+    its steps, too.
     """
     from lawtags_client.platform.choice import training_jobs
-    from lawtags_client.platform.diagnosis import diagnose
     from lawtags_client.platform.training_jobs import with_complete_id
 
-    async def work() -> tuple[CustomizationJob, list[FailureCause]]:
+    async def work() -> JobDiagnosis:
         async with session.client() as nemo, training_jobs(nemo) as jobs:
-            return await with_complete_id(jobs, job_id, lambda name: diagnose(nemo, name))
+            return await with_complete_id(jobs, job_id, jobs.why)
 
-    job, causes = session.run(work())
+    found = session.run(work())
     if session.json:
-        session.emit({"job": job.id, "status": job.status, "causes": [asdict(cause) for cause in causes]})
+        session.emit(asdict(found))
         return
-    session.say(f"{job.id} is {job.status}")
-    for cause in causes:
+    session.say(f"{found.job} is {found.status}")
+    for cause in found.causes:
         session.say(f"{cause.message}\n  seen in: {cause.evidence}\n  {cause.cure}:\n  {cause.command}")
-    if not causes:
-        session.say(f"No known cause was found. Read its logs: lawtags jobs logs {job.id}")
+    if not found.causes:
+        session.say(f"No known cause was found. Read its logs: lawtags jobs logs {found.job}")
 
 
 @app.command("cancel")

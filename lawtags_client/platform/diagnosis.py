@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 from lawtags_client.client import NeMo
 from lawtags_client.errors import APIError, JobFailedError, JobStalledError, LawtagsError
-from lawtags_client.platform.failure_causes import FailureCause, FailureEvidence, find_causes
+from lawtags_client.platform.failure_causes import FailureEvidence, JobDiagnosis, find_causes
 from lawtags_client.types.common import reference
 from lawtags_client.types.customizer import ContainerLogs, CustomizationJob
 
 
-async def diagnose(nemo: NeMo, job_id: str) -> tuple[CustomizationJob, list[FailureCause]]:
-    """A job, and the known causes of its failure or silence.
+async def diagnose(nemo: NeMo, job_id: str) -> JobDiagnosis:
+    """The known causes of a job's failure or silence.
 
     Logs and the list of served models are left out where they cannot be read.
 
@@ -29,19 +29,18 @@ async def diagnose(nemo: NeMo, job_id: str) -> tuple[CustomizationJob, list[Fail
         with contextlib.suppress(LawtagsError):
             served = frozenset(model.id for model in await nemo.inference.models())
     planned = job.hyperparameters
-    return job, find_causes(
-        FailureEvidence(
-            job=job.id,
-            texts=tuple(_texts(job, logs)),
-            status=job.status,
-            dataset=reference(job.dataset) if job.dataset else None,
-            config=reference(job.config) if job.config else None,
-            base_model=job.config_snapshot.base_model if job.config_snapshot else None,
-            output_model=job.output_model,
-            batch_size=planned.batch_size if planned else None,
-            served=served,
-        )
+    evidence = FailureEvidence(
+        job=job.id,
+        texts=tuple(_texts(job, logs)),
+        status=job.status,
+        dataset=reference(job.dataset) if job.dataset else None,
+        config=reference(job.config) if job.config else None,
+        base_model=job.config_snapshot.base_model if job.config_snapshot else None,
+        output_model=job.output_model,
+        batch_size=planned.batch_size if planned else None,
+        served=served,
     )
+    return JobDiagnosis(job.id, job.status, tuple(find_causes(evidence)))
 
 
 async def explained(
@@ -49,7 +48,7 @@ async def explained(
 ) -> JobFailedError | JobStalledError:
     """The same error; its hint begins with the cause, if it is known."""
     try:
-        _, causes = await diagnose(nemo, job_id)
+        causes = (await diagnose(nemo, job_id)).causes
     except LawtagsError:
         return problem
     if causes:

@@ -7,8 +7,10 @@ the Customizer as its documentation and its users quote them.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+
+from lawtags_client.platform.protocol import Dialect
 
 # The end of a log says what a job died of; patterns must not run over gigabytes.
 _MOST_TEXTS = 2000
@@ -29,6 +31,8 @@ class FailureEvidence:
         output_model: the model it makes.
         batch_size: rows per step.
         served: the ids that the inference endpoint lists; None if that is not known.
+        dialect: the API of the platform.
+        address: of the platform, for commands that name it.
     """
 
     job: str
@@ -40,6 +44,8 @@ class FailureEvidence:
     output_model: str | None = None
     batch_size: int | None = None
     served: frozenset[str] | None = None
+    dialect: Dialect = "v1"
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +71,43 @@ class FailureCause:
 
 
 @dataclass(frozen=True, slots=True)
-class _Rule:
+class JobDiagnosis:
+    """A job, and the known causes of its failure or silence.
+
+    Attributes:
+        job: its id, as the other commands take it.
+        status: its state.
+        causes: the likeliest first; empty if none is known.
+    """
+
+    job: str
+    status: str | None
+    causes: tuple[FailureCause, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TextRule:
+    """A cause that a text shows.
+
+    Attributes:
+        name: of the cause.
+        pattern: finds the text.
+        message: what happened, in one sentence.
+        cure: what to do.
+        command: makes the command that does it.
+    """
+
     name: str
     pattern: re.Pattern[str]
     message: str
     cure: str
     command: Callable[[FailureEvidence], str]
+
+
+def _upload(found: FailureEvidence) -> str:
+    if found.dialect == "helix":
+        return "lawtags run RECIPE --data QUESTIONS"
+    return f"lawtags upload FOLDER {found.dataset or 'NAMESPACE/NAME'}"
 
 
 def _smaller_batch(found: FailureEvidence) -> str:
@@ -79,7 +116,7 @@ def _smaller_batch(found: FailureEvidence) -> str:
 
 
 _TEXT_RULES = (
-    _Rule(
+    TextRule(
         "batch-larger-than-validation",
         re.compile(
             r"batch.?size\b.{0,60}\b(larger|greater|more|exceeds?|only|less)\b.{0,60}\bvalidation"
@@ -90,14 +127,14 @@ _TEXT_RULES = (
         "Use a smaller batch, or more validation rows",
         _smaller_batch,
     ),
-    _Rule(
+    TextRule(
         "config-version-missing",
         re.compile(r"version is not specified", re.I),
         "The config is named without its version.",
         "List the configs, and write the name with @VERSION",
         lambda found: "lawtags models ls",
     ),
-    _Rule(
+    TextRule(
         "hub-token",
         re.compile(
             r"gated repo|GatedRepoError|access to model .{0,80} is restricted|401 client error"
@@ -108,14 +145,14 @@ _TEXT_RULES = (
         "Accept the model's license there, have the token of the platform renewed, then check the target",
         lambda found: "lawtags models ls",
     ),
-    _Rule(
+    TextRule(
         "gpu-memory",
         re.compile(r"out of memory|OutOfMemoryError|OOMKilled|exit code 137", re.I),
         "The training ran out of memory.",
         "Use a smaller batch or shorter rows",
         _smaller_batch,
     ),
-    _Rule(
+    TextRule(
         "dataset-schema",
         re.compile(
             r"\.jsonl?:\d+: |field '(prompt|completion|messages)'"
@@ -126,16 +163,16 @@ _TEXT_RULES = (
         ),
         "A row of the dataset does not have the fields that the config needs.",
         "Correct the row, and upload the dataset again; lawtags checks each row first",
-        lambda found: f"lawtags upload FOLDER {found.dataset or 'NAMESPACE/NAME'}",
+        _upload,
     ),
-    _Rule(
+    TextRule(
         "no-free-gpu",
         re.compile(r"NotEnoughResources|Insufficient nvidia\.com/gpu|another job is training", re.I),
         "The job waits for a free GPU.",
         "Wait, or cancel a job that you do not need",
         lambda found: "lawtags jobs ls --status running",
     ),
-    _Rule(
+    TextRule(
         "no-node",
         # With the GPUs all in use, the scheduler lists the tainted nodes beside them.
         re.compile(r"(?m)^(?!.*Insufficient nvidia).*(\b0/\d+ nodes are available|\bUnschedulable\b)"),
@@ -143,14 +180,14 @@ _TEXT_RULES = (
         "Compare the tolerations and node selectors of the training config with the nodes that have GPUs",
         lambda found: "kubectl get nodes --label-columns nvidia.com/gpu.product",
     ),
-    _Rule(
+    TextRule(
         "diverged",
         re.compile(r"loss (became|is) (nan|-?inf)", re.I),
         "The loss is no longer a number.",
         "Lower the learning rate",
         lambda found: "lawtags run RECIPE --set training.learning_rate=1e-5",
     ),
-    _Rule(
+    TextRule(
         "killed",
         re.compile(r"SIGKILL|signal 9\b", re.I),
         "The training process was killed, most likely because the machine ran out of memory.",
@@ -166,15 +203,26 @@ def find_causes(found: FailureEvidence) -> list[FailureCause]:
     Args:
         found: what is known of the job.
     """
-    texts = [text[:_LONGEST_TEXT] for text in found.texts[-_MOST_TEXTS:]]
     causes = [
-        FailureCause(rule.name, rule.message, rule.cure, rule.command(found), text)
-        for rule in _TEXT_RULES
-        if (text := _last_match(rule.pattern, texts)) is not None
+        cause
+        for cause in match_rules(_TEXT_RULES, found)
         # A job that has left the queue has found its GPU.
-        and not (rule.name == "no-free-gpu" and found.status not in (None, "created", "pending"))
+        if not (cause.name == "no-free-gpu" and found.status not in (None, "created", "pending"))
     ]
-    return [*causes, *_serving_causes(found)]
+    return causes if found.dialect == "helix" else [*causes, *_serving_causes(found)]
+
+
+def match_rules(rules: Sequence[TextRule], found: FailureEvidence) -> Iterator[FailureCause]:
+    """The causes that texts show, in the order of the rules.
+
+    Args:
+        rules: to look for.
+        found: what is known of the job.
+    """
+    texts = [text[:_LONGEST_TEXT] for text in found.texts[-_MOST_TEXTS:]]
+    for rule in rules:
+        if (text := _last_match(rule.pattern, texts)) is not None:
+            yield FailureCause(rule.name, rule.message, rule.cure, rule.command(found), text)
 
 
 def _last_match(pattern: re.Pattern[str], texts: Sequence[str]) -> str | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from lawtags_client.closing import closing
 from lawtags_client.errors import (
     ConfigurationError,
+    JobFailedError,
     LawtagsError,
     NotFoundError,
     WaitTimeoutError,
@@ -20,6 +21,7 @@ from lawtags_client.helix.types.jobs import JobStatus, is_final
 from lawtags_client.helix.types.models import HelixModel
 from lawtags_client.helix.types.rl import RlSpec
 from lawtags_client.platform import prompting
+from lawtags_client.platform.helix_diagnosis import explained_on_helix
 from lawtags_client.platform.helix_evaluation import evaluation_spec, named_scores, rows_scored, tag_scores
 from lawtags_client.platform.helix_filesets import TESTING, shortened, test_fileset
 from lawtags_client.platform.helix_jobs import (
@@ -209,7 +211,10 @@ class HelixPlatform:
                     notice=notice,
                 )
             if is_final(status.status):
-                awaited(job_id, None).check(status.status, status.reason)
+                try:
+                    awaited(job_id, None).check(status.status, status.reason)
+                except JobFailedError as problem:
+                    raise await explained_on_helix(self._helix, job_id, problem) from None
                 return
             if now - begin > timeout or now - moved > stall:
                 late = now - begin > timeout
@@ -299,6 +304,8 @@ class HelixPlatform:
 
         try:
             await evaluations.wait(reference, timeout=timeout, on_status=attend)
+        except JobFailedError as problem:
+            raise await explained_on_helix(self._helix, reference, problem) from None
         except WaitTimeoutError as error:
             if unattended.unclaimed:
                 error.hint = f"Nothing carries it out. {CONTROLLER_CURE}"

@@ -12,6 +12,8 @@ from lawtags_client.helix.names import ANY_WORKSPACE, adapter_reference
 from lawtags_client.helix.types.customization import HelixTrainingJob
 from lawtags_client.helix.types.jobs import JobState
 from lawtags_client.json_value import JsonValue
+from lawtags_client.platform.failure_causes import JobDiagnosis
+from lawtags_client.platform.helix_diagnosis import diagnose_on_helix
 from lawtags_client.platform.helix_jobs import TrainingProgress
 from lawtags_client.platform.training_jobs import JobRow, check_state
 from lawtags_client.services.customizer.job import MetricRow
@@ -80,6 +82,10 @@ class HelixTrainingJobs:
         return ContainerLogs(
             entries={step: PodLogs(logs={step: "\n".join(said)}) for step, said in lines.items()}
         )
+
+    async def why(self, job_id: str) -> JobDiagnosis:
+        """The known causes of a job's failure or silence; the job may be of any service."""
+        return await diagnose_on_helix(self._helix, _reference(job_id))
 
     async def metrics(self, job_id: str) -> Sequence[MetricRow]:
         """The points of the series that the training step has reported; Helix keeps no times of them."""

@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 
 from lawtags_client.errors import ConfigurationError, NotFoundError
 from lawtags_client.json_value import JsonValue
+from lawtags_client.platform.failure_causes import JobDiagnosis
 from lawtags_client.services.customizer.job import MetricRow
 from lawtags_client.types.customizer import ContainerLogs
 
@@ -75,6 +76,14 @@ class PlatformJobs(Protocol):
 
     async def logs(self, job_id: str) -> ContainerLogs:
         """What the programs of a job have printed."""
+        ...
+
+    async def why(self, job_id: str) -> JobDiagnosis:
+        """The known causes of a job's failure or silence.
+
+        Raises:
+            NotFoundError: there is no such job.
+        """
         ...
 
     async def metrics(self, job_id: str) -> Sequence[MetricRow]:

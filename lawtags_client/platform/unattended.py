@@ -6,6 +6,10 @@ Helix accepts jobs whether or not anything is there to carry out their steps. A 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
 from lawtags_client.errors import LawtagsError
 from lawtags_client.helix.client import Helix
 from lawtags_client.helix.jobs import StepFilter
@@ -26,6 +30,57 @@ def runner_cure(helix: Helix) -> str:
 
 CONTROLLER_CURE = "Start the platform's jobs controller: nemo services run --controllers jobs"
 """What to start for an evaluation that nobody takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Neglect:
+    """What the next step of a job waits for.
+
+    Args:
+        kind: it was ``taken`` and has not begun, waits ``behind`` other jobs, or ``nobody`` takes it.
+        step: its name.
+        state: its state.
+        others: jobs of its kind that are carried out, ``workspace/name``.
+        is_training: whether the job is a training.
+    """
+
+    kind: Literal["taken", "behind", "nobody"]
+    step: str
+    state: str
+    others: Sequence[str] = ()
+    is_training: bool = True
+
+
+async def find_neglect(helix: Helix, reference: str, status: JobStatus) -> Neglect | None:
+    """What the next step of a job waits for at the moment; None if it does not.
+
+    Args:
+        helix: an open client.
+        reference: the job, ``workspace/name``.
+        status: the newest.
+    """
+    step = _waiting_step(status)
+    if step is None:
+        return None
+    state = step.status or "unknown"
+    source, others = await _at_work(helix, reference)
+    is_training = source in (None, "customization")
+    if state == "pending":
+        return Neglect("taken", step.name, state, others, is_training)
+    return Neglect("behind" if others else "nobody", step.name, state, others, is_training)
+
+
+async def _at_work(helix: Helix, reference: str) -> tuple[str | None, list[str]]:
+    """The service of a job, and other jobs of that service with a step that someone has taken."""
+    source: str | None = None
+    try:
+        source = (await helix.jobs.get(reference)).source
+        taken = await helix.jobs.queue(StepFilter(states=("active", "pending"), source=source))
+    except LawtagsError:
+        # What cannot be known is no reason to say nothing.
+        return source, []
+    others = dict.fromkeys(f"{step.workspace}/{step.job}" for step in taken)
+    return source, [job for job in others if job != reference]
 
 
 class UnattendedJob:
@@ -59,36 +114,27 @@ class UnattendedJob:
             self._seen, self._since, self.unclaimed = seen, now, False
         if waiting is None or now - self._since < self._grace:
             return None
-        kind, text = await self._judged(waiting, now - self._since)
-        if (waiting.name, kind) in self._told:
+        found = await find_neglect(self._helix, self._reference, status)
+        if found is None:
             return None
-        self._told.add((waiting.name, kind))
-        return text
+        self.unclaimed = found.kind == "nobody"
+        if (found.step, found.kind) in self._told:
+            return None
+        self._told.add((found.step, found.kind))
+        return self._sentence(found, now - self._since)
 
-    async def _judged(self, step: JobStep, seconds: float) -> tuple[str, str]:
+    def _sentence(self, found: Neglect, seconds: float) -> str:
         what = f"{self._reference} has been waiting for {seconds:.0f} s"
-        if step.status == "pending":
-            return "pending", (
-                f"{what}: its step {step.name} was taken, and has not begun. What took it may be waiting for "
-                "a free GPU or an image; see its log, and that of the platform's jobs controller."
+        if found.kind == "taken":
+            return (
+                f"{what}: its step {found.step} was taken, and has not begun. What took it may be waiting "
+                "for a free GPU or an image; see its log, and that of the platform's jobs controller."
             )
-        if others := await self._at_work():
-            more = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
-            named = f"{', '.join(others[:_MOST_NAMED])}{more}"
-            return "behind", f"{what} for its turn: {named} was taken first. If that rests, too: {self._cure}"
-        self.unclaimed = True
-        return "nobody", f"{what}, and nothing takes its step {step.name}. {self._cure}"
-
-    async def _at_work(self) -> list[str]:
-        """Other jobs of this kind with a step that someone has taken."""
-        try:
-            source = (await self._helix.jobs.get(self._reference)).source
-            taken = await self._helix.jobs.queue(StepFilter(states=("active", "pending"), source=source))
-        except LawtagsError:
-            # What cannot be known is no reason to say nothing.
-            return []
-        others = dict.fromkeys(f"{step.workspace}/{step.job}" for step in taken)
-        return [job for job in others if job != self._reference]
+        if found.kind == "behind":
+            more = len(found.others) - _MOST_NAMED
+            named = ", ".join(found.others[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+            return f"{what} for its turn: {named} was taken first. If that rests, too: {self._cure}"
+        return f"{what}, and nothing takes its step {found.step}. {self._cure}"
 
 
 def _waiting_step(status: JobStatus) -> JobStep | None:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from lawtags_client.client import NeMo
 from lawtags_client.closing import closing
 from lawtags_client.json_value import JsonValue
+from lawtags_client.platform.diagnosis import diagnose
+from lawtags_client.platform.failure_causes import JobDiagnosis
 from lawtags_client.platform.training_jobs import JobRow, check_state
 from lawtags_client.services.customizer.job import MetricRow
 from lawtags_client.types.common import JOB_STATES
@@ -58,6 +60,10 @@ class V1TrainingJobs:
     async def logs(self, job_id: str) -> ContainerLogs:
         """What the containers of a job have printed."""
         return await self._nemo.customizer.logs(job_id)
+
+    async def why(self, job_id: str) -> JobDiagnosis:
+        """The known causes of a job's failure or silence."""
+        return await diagnose(self._nemo, job_id)
 
     async def metrics(self, job_id: str) -> Sequence[MetricRow]:
         """The points of the series of a job."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -16,6 +17,8 @@ from full_disk_worker import FullDiskLauncher
 from shared_launcher import shared_launcher
 from tiny_models import make_model, write_rows
 
+from lawtags_client.client import NeMo
+from lawtags_client.errors import JobFailedError
 from lawtags_client.helix.client import Helix
 from lawtags_client.helix.types.automodel import (
     AutomodelBatch,
@@ -30,6 +33,11 @@ from lawtags_client.helix.types.automodel import (
 from lawtags_client.helix.types.jobs import JobStatus
 from lawtags_client.helix.types.training import ProgressReporting
 from lawtags_client.intents import SqliteIntents
+from lawtags_client.platform.choice import training_jobs
+from lawtags_client.platform.failure_causes import FailureCause
+from lawtags_client.platform.helix import HelixPlatform
+from lawtags_client.platform.helix_diagnosis import diagnose_on_helix
+from lawtags_client.settings import Settings
 from lawtags_stack.processes.launching import Launcher
 from lawtags_stack.runner.loop import Runner
 from lawtags_stack.runner.options import RunnerOptions
@@ -75,7 +83,7 @@ async def prepared(url: str, tiny_model: Path, tmp_path: Path) -> AsyncIterator[
         yield client
 
 
-async def submit(helix: Helix, name: str, rows: str) -> None:
+async def submit(helix: Helix, name: str, rows: str, *, precision: str | None = None) -> None:
     spec = AutomodelSpec(
         model=f"{helix.workspace}/tiny",
         dataset=AutomodelDataset(training=rows),
@@ -85,6 +93,9 @@ async def submit(helix: Helix, name: str, rows: str) -> None:
         optimizer=AutomodelOptimizer(learning_rate=0.01),
         output=AutomodelOutput(name=name),
     )
+    if precision is not None:
+        assert spec.training is not None
+        spec.training.precision = precision
     await helix.customization.automodel.submit(spec, name=name)
 
 
@@ -142,6 +153,9 @@ async def test_a_job_is_carried_out_to_its_adapter(helix: Helix, tmp_path: Path)
         await emptied(tmp_path / "runner")
     assert [step.status for step in status.steps] == ["completed"] * 4
     assert steps_of(status) == 6
+    (cause,) = (await diagnose_on_helix(helix, f"{helix.workspace}/law-lora")).causes
+    assert cause.name == "output-not-served"
+    assert cause.command.endswith(f" --serve {helix.workspace}/tiny")
     [adapter] = (await helix.models.get("tiny")).adapters
     assert (adapter.name, adapter.fileset) == ("law-lora", f"{helix.workspace}/law-lora")
     files = {file.path for file in await helix.filesets.files("law-lora")}
@@ -229,6 +243,43 @@ async def test_a_name_under_another_base_and_a_model_without_weights_fail_in_wor
         empty = await until(helix, "law-empty", lambda status: status.status == "error")
     assert "has no safetensors weights" in str(empty.reason)
     assert empty.steps[0].status == "error"
+    (cause,) = (await diagnose_on_helix(helix, f"{helix.workspace}/law-empty")).causes
+    assert cause.name == "no-weights"
+    assert cause.command.endswith(" --base-model WORKSPACE/NAME=FOLDER")
+
+
+async def test_what_a_runner_refuses_is_explained_with_the_command_that_cures_it(
+    helix: Helix, stack: StackThread, tmp_path: Path
+) -> None:
+    bad = json.dumps({"prompt": "no answer"}).encode()
+    for name, path, rows in (("bad", "train.jsonl", bad), ("lost", "notes.txt", b"none")):
+        await helix.filesets.create(name=name)
+        await helix.filesets.upload(name, {path: rows})
+        await submit(helix, f"law-{name}", name)
+    await submit(helix, "law-fp8", "few", precision="fp8")
+    found: dict[str, FailureCause] = {}
+    async with running(helix, tmp_path / "runner", []):
+        for name in ("bad", "lost", "fp8"):
+            job = f"law-{name}"
+            await until(helix, job, lambda status: status.status == "error")
+            (found[name],) = (await diagnose_on_helix(helix, f"{helix.workspace}/{job}")).causes
+    assert {name: cause.name for name, cause in found.items()} == {
+        "bad": "dataset-schema",
+        "lost": "dataset-files",
+        "fp8": "unsupported-setting",
+    }
+    assert found["bad"].command == "lawtags run RECIPE --data QUESTIONS"
+    assert found["fp8"].command == f"lawtags jobs show {helix.workspace}/law-fp8"
+    assert "model.precision" in found["fp8"].evidence
+
+    # Whoever follows the job is told the same.
+    with pytest.raises(JobFailedError) as failed:
+        async for _ in HelixPlatform(helix).follow(f"{helix.workspace}/law-fp8", timeout=60, stall=60):
+            pass
+    assert (failed.value.hint or "").startswith(str(found["fp8"]))
+    settings = Settings(platform_url=stack.platform_url, trust_env=False)
+    async with NeMo(settings, intents=helix.intents) as nemo, training_jobs(nemo) as jobs:
+        assert (await jobs.why(f"{helix.workspace}/law-fp8")).causes == (found["fp8"],)
 
 
 async def test_a_disk_that_fills_up_in_a_training_fails_in_words_and_leaves_nothing(
@@ -253,6 +304,8 @@ async def test_a_disk_that_fills_up_in_a_training_fails_in_words_and_leaves_noth
     assert not any("starting again" in line for line in said)
     assert await helix.filesets.find("law-disk") is None
     assert await helix.adapters.find("law-disk") is None
+    (cause,) = (await diagnose_on_helix(helix, f"{helix.workspace}/law-disk")).causes
+    assert (cause.name, cause.command[-13:]) == ("disk-full", " --dir FOLDER")
 
 
 async def test_a_platform_that_stops_meanwhile_gets_the_whole_report_later(

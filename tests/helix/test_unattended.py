@@ -11,15 +11,21 @@ import httpx
 import pytest
 from client_kit import StillTime
 from shared_launcher import shared_launcher
+from transcripts import exchanges
 
+from lawtags_client.client import NeMo
 from lawtags_client.errors import JobStalledError, WaitTimeoutError
 from lawtags_client.helix.client import Helix
 from lawtags_client.helix.types.jobs import JobStatus
 from lawtags_client.intents import SqliteIntents
 from lawtags_client.json_value import JsonValue
+from lawtags_client.platform.choice import training_jobs
+from lawtags_client.platform.failure_causes import FailureCause, JobDiagnosis
 from lawtags_client.platform.helix import HelixPlatform
+from lawtags_client.platform.helix_diagnosis import diagnose_on_helix
 from lawtags_client.platform.protocol import EvaluationIntent, FineTuneIntent, JobUpdate
 from lawtags_client.platform.unattended import UnattendedJob
+from lawtags_client.settings import Settings
 from lawtags_stack.helix.evaluations.jobs import HelixEvaluationWorker
 from lawtags_stack.service import StackOptions
 from lawtags_stack.stack import StackThread
@@ -96,6 +102,26 @@ def test_what_was_taken_and_what_waits_for_its_turn_are_told_apart() -> None:
     assert "for its turn: law/other-0, law/other-1, law/other-2 and 2 more was taken first" in said
 
 
+def test_what_the_real_platform_said_of_a_failed_job_is_explained() -> None:
+    said = [each for each in exchanges() if each.path.endswith("/automodel/jobs/lc-error/status")][-1].answer
+    job = [each for each in exchanges() if each.path.endswith("/automodel/jobs/lc-error")][-1].answer
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/logs"):
+            return httpx.Response(404, json={"detail": "Not Found"})
+        status = request.url.path.endswith("/status")
+        return httpx.Response(200, json=said if status else {**job, "source": "customization"})
+
+    async def ask() -> JobDiagnosis:
+        async with Helix(base_url="http://helix.test", handler=httpx.MockTransport(handle)) as helix:
+            return await diagnose_on_helix(helix, "lawtags/lc-error")
+
+    found = asyncio.run(ask())
+    (cause,) = found.causes
+    assert (found.status, cause.name, cause.evidence) == ("error", "gpu-memory", "out of memory")
+    assert cause.command == "lawtags run RECIPE --set training.batch_size=4"
+
+
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A platform that nobody works for: no runner, and nothing that evaluates."""
@@ -126,20 +152,37 @@ def platform_at(url: str, folder: Path) -> tuple[Helix, HelixPlatform]:
     return helix, HelixPlatform(helix, grace=0.3)
 
 
+def causes(url: str, folder: Path, job: str) -> tuple[FailureCause, ...]:
+    async def ask() -> tuple[FailureCause, ...]:
+        async with connect_to(url, folder) as nemo, training_jobs(nemo) as jobs:
+            return (await jobs.why(job)).causes
+
+    return asyncio.run(ask())
+
+
+def connect_to(url: str, folder: Path) -> NeMo:
+    settings = Settings(platform_url=url, trust_env=False)
+    return NeMo(settings, intents=SqliteIntents(folder / "intents.sqlite"))
+
+
 def test_a_training_without_a_runner_says_what_to_start(alone: str, tmp_path: Path) -> None:
     updates: list[JobUpdate] = []
+    jobs: list[str] = []
 
     async def follow() -> None:
         helix, platform = platform_at(alone, tmp_path)
         async with helix:
             wish = FineTuneIntent("key", "law/base", "law/tags", {"epochs": 1}, "law/tagger")
             job = await platform.submit(wish)
+            jobs.append(job.id)
             async for update in platform.follow(job.id, timeout=60, stall=1.0):
                 updates.append(update)
 
     with pytest.raises(JobStalledError) as stalled:
         asyncio.run(follow())
     cure = f"Start a runner: lawtags local runner --platform {alone}"
+    (why,) = causes(alone, tmp_path, str(jobs[0]))
+    assert (why.name, why.command) == ("no-runner", f"lawtags local runner --platform {alone}")
     (notice,) = [update.notice for update in updates if update.notice]
     assert notice.endswith(f"nothing takes its step model-and-dataset-download. {cure}")
     assert stalled.value.hint == f"Nothing carries it out. {cure}"
@@ -157,8 +200,31 @@ def test_an_evaluation_that_nobody_carries_out_says_what_to_start(alone: str, tm
     with pytest.raises(WaitTimeoutError) as late:
         asyncio.run(evaluate())
     (notice,) = notices
+    (why,) = causes(alone, tmp_path, notice.partition(" ")[0])
+    assert (why.name, why.command) == ("no-jobs-controller", "nemo services run --controllers jobs")
+    assert why.evidence == "step evaluate is created"
     assert notice.endswith(
         "nothing takes its step evaluate. Start the platform's jobs controller: "
         "nemo services run --controllers jobs"
     )
     assert "jobs controller" in (late.value.hint or "")
+
+
+def test_a_job_that_waits_for_its_turn_and_one_that_was_only_taken(alone: str, tmp_path: Path) -> None:
+    found: list[FailureCause] = []
+
+    async def ask() -> None:
+        helix, platform = platform_at(alone, tmp_path)
+        async with helix:
+            for key in ("first", "second"):
+                wish = FineTuneIntent(key, "law/base", "law/tags", {"epochs": 1}, f"law/{key}")
+                names[key] = (await platform.submit(wish)).id
+            for key, state in (("first", "active"), ("second", "pending")):
+                await helix.runner.move_step(names[key], "model-and-dataset-download", state)
+                found.extend((await diagnose_on_helix(helix, names["second"])).causes)
+
+    names: dict[str, str] = {}
+    asyncio.run(ask())
+    assert [cause.name for cause in found] == ["waits-for-its-turn", "step-not-begun"]
+    assert names["first"] in found[0].message
+    assert found[1].command == f"lawtags jobs logs {names['second']}"

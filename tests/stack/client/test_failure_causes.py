@@ -49,7 +49,7 @@ def submitted(http: httpx.Client, **fields: object) -> str:
 def causes(stack: StackThread, folder: Path, job: str) -> list[FailureCause]:
     async def work() -> list[FailureCause]:
         async with connect(stack, folder) as nemo:
-            return (await diagnose(nemo, job))[1]
+            return list((await diagnose(nemo, job)).causes)
 
     return asyncio.run(work())
 
