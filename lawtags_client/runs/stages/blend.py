@@ -19,7 +19,7 @@ class FitBlend:
     """Fits the blend as ``predict`` does, and predicts the test rows."""
 
     name = "blend"
-    version = 1
+    version = 2
     leaves = BlendOutput
 
     def inputs(self, context: RunContext) -> Mapping[str, object]:
@@ -43,7 +43,7 @@ class FitBlend:
 
 
 def _predicted(context: RunContext) -> list[Prediction] | None:
-    from lawtags_client.tagging.fitting import fit_tagger
+    from lawtags_client.tagging.fitting import fit_tagger, refit_retriever
 
     encoder = encoder_of(context).encoder
     tuned = load_tuned(context, encoder)
@@ -59,5 +59,12 @@ def _predicted(context: RunContext) -> list[Prediction] | None:
         abstain_below=recipe.evaluation.abstain_below,
         seed=recipe.training.seed,
         encoder=tuned,
+    )
+    tagger = refit_retriever(
+        tagger,
+        questions["training"],
+        questions["validation"],
+        seed=recipe.training.seed,
+        n_jobs=recipe.retriever.threads,
     )
     return score_rows(tagger, questions["testing"]).rows

@@ -56,7 +56,7 @@ class Predict:
     """
 
     name = "predict"
-    version = 6
+    version = 7
     leaves = PredictOutput
 
     def inputs(self, context: RunContext) -> Mapping[str, object]:
@@ -89,7 +89,7 @@ class Predict:
         vocabulary, most = tagger.retriever.vocabulary, context.recipe.evaluation.max_tags
         predictions, answered, evidence = {}, [held], None
         if tagger.uses_model:
-            evidence = await _evidence(context, tuned, "testing", testing, retriever)
+            evidence = await _evidence(context, tuned, "testing", testing, tagger.retriever)
             answered.append(evidence)
         else:
             context.progress.note(_without_model(tagger.report))
@@ -302,10 +302,10 @@ def _fit(
     retriever: Retriever,
     encoder: TunedEncoder | None,
 ) -> Tagger:
-    from lawtags_client.tagging.fitting import fit_tagger
+    from lawtags_client.tagging.fitting import fit_tagger, refit_retriever
 
     recipe = context.recipe
-    return fit_tagger(
+    tagger = fit_tagger(
         retriever,
         questions["training"],
         questions["validation"],
@@ -317,6 +317,13 @@ def _fit(
         abstain_below=recipe.evaluation.abstain_below,
         seed=recipe.training.seed,
         encoder=encoder,
+    )
+    return refit_retriever(
+        tagger,
+        questions["training"],
+        questions["validation"],
+        seed=recipe.training.seed,
+        n_jobs=recipe.retriever.threads,
     )
 
 

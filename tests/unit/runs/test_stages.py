@@ -603,6 +603,8 @@ def test_a_row_that_the_model_did_not_answer_is_marked_in_the_taggers_file(tmp_p
     retriever = Retriever.fit(parts["training"], Vocabulary.from_questions(parts["training"]))
     tagger = _fit(made, parts, told["validation"], retriever, None)
     assert tagger.mix is not None
+    # The validation rows have chosen the weights; now the retriever knows them, too.
+    assert len(tagger.retriever.row_tags) == 60 + 24
     lost = RowAnswer(row=0, error="DeadlineExceededError: late")
     given = PartAnswers([lost, *(RowAnswer(row=1, tokens=tokens) for tokens in told["testing"][1:])], 1, 0)
     found = _tagged(tagger, parts["testing"], given)["tagger"].rows
