@@ -78,6 +78,8 @@ def placed_tensors(path: Path) -> dict[str, PlacedTensor]:
     try:
         length = path.stat().st_size
         with path.open("rb") as stream:
+            if length < 8:
+                raise ValueError(f"it has {length} bytes")
             (header_length,) = struct.unpack("<Q", stream.read(8))
             if header_length > min(length - 8, _LONGEST_HEADER):
                 raise ValueError(f"a header of {header_length} bytes in a file of {length}")

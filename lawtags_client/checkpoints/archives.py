@@ -46,7 +46,10 @@ def _folder_files(folder: Path) -> dict[str, Extent]:
             folders.clear()
         for name in names:
             path = Path(above) / name
-            target = path.resolve()
+            try:
+                target = path.resolve()
+            except (OSError, RuntimeError) as error:
+                raise DataError("is a link that leads nowhere", path=path, hint=_HINT) from error
             if path.is_symlink() and not (target.is_relative_to(root) or target.is_relative_to(blobs)):
                 raise DataError("is a link that leads out of the folder", path=path, hint=_HINT)
             if target.is_file():

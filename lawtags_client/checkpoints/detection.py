@@ -75,6 +75,10 @@ def open_checkpoint(path: Path) -> Checkpoint:
     Raises:
         DataError: it does not exist, or is no checkpoint.
     """
+    marks = ("config.json", "adapter_config.json", MODEL_CONFIG, MODEL_YAML)
+    # Any other folder may be large, or full of links: it is not walked.
+    if path.is_dir() and not any((path / name).exists() for name in marks):
+        raise _no_checkpoint(path)
     files = checkpoint_files(path)
     kind: Kind
     if "adapter_config.json" in files and ADAPTER in files:
@@ -86,14 +90,18 @@ def open_checkpoint(path: Path) -> Checkpoint:
     elif "config.json" in files:
         kind = "hf"
     else:
-        needed = f"config.json, adapter_config.json with {ADAPTER}, {MODEL_CONFIG} or {MODEL_YAML}"
-        raise DataError(
-            f"is no checkpoint: it has none of {needed}",
-            path=path,
-            hint="Name the folder itself, or a .nemo file.",
-            wrong_path=True,
-        )
+        raise _no_checkpoint(path)
     return Checkpoint(path, kind, files)
+
+
+def _no_checkpoint(path: Path) -> DataError:
+    needed = f"config.json, adapter_config.json with {ADAPTER}, {MODEL_CONFIG} or {MODEL_YAML}"
+    return DataError(
+        f"is no checkpoint: it has none of {needed}",
+        path=path,
+        hint="Name the folder itself, or a .nemo file.",
+        wrong_path=True,
+    )
 
 
 def _megatron_weights(checkpoint: Checkpoint) -> MegatronWeights:

@@ -88,9 +88,14 @@ class ZipStream:
         padding = -(before + 4) % _ALIGNMENT
         info.extra = struct.pack("<2sH", b"FB", padding) + bytes(padding)
         info.file_size = length
-        with self._zip.open(info, "w", force_zip64=large) as entry:
-            for block in blocks:
-                entry.write(block)
+        try:
+            with self._zip.open(info, "w", force_zip64=large) as entry:
+                for block in blocks:
+                    entry.write(block)
+        except BaseException:
+            # Otherwise it writes its directory when it is collected, and complains that it cannot.
+            self._zip.fp = None
+            raise
         if info.file_size != length:
             raise ValueError(f"{name} has {info.file_size} bytes, not {length}")
 

@@ -124,7 +124,9 @@ def convert(
     ] = 1,
     shard_size: Annotated[
         float,
-        typer.Option("--shard-size", min=0.001, help="For hf: longest file of weights, in GB of 10^9 bytes."),
+        typer.Option(
+            "--shard-size", min=0.001, max=1e6, help="For hf: longest file of weights, in GB of 10^9 bytes."
+        ),
     ] = 5.0,
 ) -> None:
     """Convert a checkpoint. Example: lawtags models convert gemma-2-2b gemma-2-2b.nemo --to nemo1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
@@ -19,14 +20,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lawtags_client.checkpoints.archives import checkpoint_files
+from lawtags_client.checkpoints.detection import open_checkpoint
 from lawtags_client.checkpoints.distributed import Chunk, ChunkedTensor, read_distributed
 from lawtags_client.checkpoints.extents import Extent
 from lawtags_client.checkpoints.inspection import inspect_checkpoint
 from lawtags_client.checkpoints.pickle_writing import write_pickle
 from lawtags_client.checkpoints.pickles import PickledGlobal, PickledObject, PickledReference, read_pickle
 from lawtags_client.checkpoints.torch_files import pickled_tensor, read_state_dict, write_state_dict
-from lawtags_client.checkpoints.zip_files import zip_entries
+from lawtags_client.checkpoints.zip_files import ZipStream, zip_entries
 from lawtags_client.errors import DataError
+from lawtags_client.weights import placed_tensors
 
 CONFIG = {"model_type": "llama", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
 CONFIG |= {"intermediate_size": 16, "vocab_size": 11}
@@ -395,3 +398,33 @@ def test_chunks_of_several_gpus_are_put_together(tmp_path: Path) -> None:
     assert b"".join(tensor.layer(1).blocks()) == whole[1].contiguous().numpy().tobytes()
     rows = tensor.layer(1).rows(1, 2)
     assert b"".join(rows.blocks()) == whole[1, 1:].contiguous().numpy().tobytes()
+
+
+def test_a_folder_that_is_no_checkpoint_is_not_walked(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(DataError, match="is no checkpoint"):
+        open_checkpoint(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(DataError, match="leads nowhere"):
+        open_checkpoint(tmp_path)
+
+
+def test_a_file_that_is_shorter_than_its_header_is_named(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"short")
+    with pytest.raises(DataError, match="it has 5 bytes"):
+        placed_tensors(tmp_path / "model.safetensors")
+
+
+def test_a_zip_file_that_cannot_be_finished_says_so_once() -> None:
+    class Full(io.BytesIO):
+        def write(self, data: Any) -> int:
+            if self.tell() > 1000:
+                raise OSError(28, "No space left on device")
+            return super().write(data)
+
+    stream = ZipStream(Full())
+    with pytest.raises(OSError, match="No space left"):
+        stream.add("data", 4096, [bytes(1024)] * 4)
+    # A warning of the collector is an error in these tests.
+    del stream
+    gc.collect()
