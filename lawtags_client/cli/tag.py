@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -99,12 +99,13 @@ def tag(
         raise ConfigurationError(
             "--chat requires --model", hint="A run already knows how its model was trained."
         )
+    mapped = _read_columns(columns or [])
     chosen = _of_model(model, chat) if model is not None else _of_run(session, runs, run, unmasked)
     chosen = replace(chosen, threshold=threshold, at_most=at_most)
     if title is not None:
         _tag_question(session, chosen, title, body)
     elif questions is not None and out is not None:
-        _tag_file(session, _with_columns(chosen, columns or []), questions, out)
+        _tag_file(session, _with_columns(chosen, mapped), questions, out)
 
 
 def _check_questions(questions: str | None, out: Path | None, title: str | None, body: str | None) -> None:
@@ -121,6 +122,10 @@ def _check_questions(questions: str | None, out: Path | None, title: str | None,
         raise ConfigurationError(
             "a file of questions requires --out", hint="lawtags tag IN.jsonl --out OUT.jsonl"
         )
+    if questions is not None and out is not None:
+        from lawtags_client.runs.tag_file import check_output
+
+        check_output(questions, out)
     if title is not None and out is not None:
         raise ConfigurationError(
             "--out requires a file of questions",
@@ -188,9 +193,11 @@ def _of_run(session: Session, runs: Path, run: str | None, unmasked: bool) -> _C
     return _ChosenTagger(loaded.model, loaded.texts, loaded.tagger, loaded.chat)
 
 
-def _with_columns(chosen: _ChosenTagger, given: list[str]) -> _ChosenTagger:
-    options = chosen.texts.options
-    columns = dict(options.columns)
+def _read_columns(given: list[str]) -> dict[str, str]:
+    """The column of each field that was passed; checked before a tagger is loaded, which takes seconds."""
+    from lawtags_client.curation.options import CurationOptions
+
+    columns = {}
     for setting in given:
         field, equals, column = setting.partition("=")
         if not equals or not column:
@@ -199,7 +206,13 @@ def _with_columns(chosen: _ChosenTagger, given: list[str]) -> _ChosenTagger:
                 hint="Write it as --column title=headline",
             )
         columns[field] = column
-    return replace(chosen, texts=replace(chosen.texts, options=replace(options, columns=columns)))
+    return dict(CurationOptions(columns=columns).columns)
+
+
+def _with_columns(chosen: _ChosenTagger, columns: Mapping[str, str]) -> _ChosenTagger:
+    options = chosen.texts.options
+    options = replace(options, columns={**options.columns, **columns})
+    return replace(chosen, texts=replace(chosen.texts, options=options))
 
 
 def _tag_question(session: Session, chosen: _ChosenTagger, title: str, body: str | None) -> None:

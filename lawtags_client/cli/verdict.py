@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.box import SIMPLE
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
 from lawtags_client.cli.tables import fitting_table
@@ -43,29 +44,29 @@ def print_verdict(console: Console, metrics: Metrics, repeats: RepeatedVerdict |
     )
     console.print(table)
     for name, _ in metrics.ranked:
-        console.print(f"  {name}: {SYSTEMS.get(name, '')}", style="dim", markup=False, soft_wrap=True)
+        _print_line(console, Text(f"{name}: {SYSTEMS.get(name, '')}", "dim"))
     console.print()
     for line in language_model_in_words(metrics):
-        console.print(Text(f"  {line}", "bold"), soft_wrap=True)
+        _print_line(console, Text(line, "bold"))
     for line in (*embeddings_in_words(metrics), *sentences(metrics)):
-        console.print(f"  {line}", markup=False, soft_wrap=True)
+        _print_line(console, Text(line))
     for line in calibration_in_words(metrics, ("tagger",)):
-        console.print(f"  {line}", markup=False, soft_wrap=True)
+        _print_line(console, Text(line))
     for line in lost_in_words(metrics):
-        console.print(Text(f"  {escape_controls(line)}", "yellow"), soft_wrap=True)
+        _print_line(console, Text(escape_controls(line), "yellow"))
     for line in one_split_in_words(metrics.test_rows, repeats):
-        console.print(Text(f"  {line}", "dim"), soft_wrap=True)
+        _print_line(console, Text(line, "dim"))
     if repeats is not None:
         print_repeats(console, repeats)
     for gate in gates_of(metrics, repeats):
         mark = Text("passed", "green") if gate.passed else Text("not passed", "red")
-        console.print(Text(f"  gate {gate.gate}: {gate.found}, ") + mark, soft_wrap=True)
+        _print_line(console, Text(f"gate {gate.gate}: {gate.found}, ") + mark)
 
 
 def print_repeats(console: Console, repeats: RepeatedVerdict) -> None:
     """Print the verdict over repeated splits."""
     console.print()
-    console.print(Text(f"  {repeats.headline}", "bold"), soft_wrap=True)
+    _print_line(console, Text(repeats.headline, "bold"))
     headings = ("system", "mean micro F1 [95 %]", "lowest-highest", "mean macro F1 [95 %]")
     rows = [
         (
@@ -79,7 +80,15 @@ def print_repeats(console: Console, repeats: RepeatedVerdict) -> None:
     optional = ("mean macro F1 [95 %]", "lowest-highest")
     console.print(fitting_table(console, headings, rows, optional=optional, numbers=headings[1:], box=SIMPLE))
     for line in repeats.sentences:
-        console.print(f"  {line}", markup=False, soft_wrap=True)
+        _print_line(console, Text(line))
+
+
+def _print_line(console: Console, text: Text) -> None:
+    """Print a sentence, indented: wrapped between words in a terminal, on one line elsewhere."""
+    if console.is_terminal:
+        console.print(Padding(text, (0, 0, 0, 2)))
+    else:
+        console.print(Text("  ") + text, soft_wrap=True)
 
 
 def _mean(figure: RepeatedFigure) -> str:

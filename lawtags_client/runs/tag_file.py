@@ -77,7 +77,7 @@ async def tag_file(
         DataError: the file is empty, broken as a whole, or has no column for the title; or ``out`` holds
             something else.
     """
-    _check_apart(questions, out)
+    check_output(questions, out)
     with RowLog(out) as log:
         file = _TaggedRows(source_name(str(questions)), log, on_row)
         async with closing(tag_many(file.missing(questions_to_tag(questions, options)))) as found:
@@ -145,7 +145,18 @@ async def _in_thread(questions: Iterator[Question | BadRow]) -> AsyncIterator[Qu
             yield question
 
 
-def _check_apart(questions: str | Path, out: Path) -> None:
+def check_output(questions: str | Path, out: Path) -> None:
+    """Check where tags are to go, before anything is loaded.
+
+    Args:
+        questions: the file of questions.
+        out: the output file.
+
+    Raises:
+        ConfigurationError: it is a folder, or the file of questions itself.
+    """
+    if out.is_dir():
+        raise ConfigurationError(f"{out} is a folder", hint="Name a file in it with --out.")
     if out.exists() and Path(questions).exists() and out.samefile(questions):
         raise ConfigurationError(f"{out} contains the questions", hint="Choose another file with --out.")
 

@@ -347,3 +347,23 @@ def test_a_run_refuses_a_name_that_it_could_not_record(tmp_path: Path) -> None:
     assert done.exit_code == 2
     assert "not UTF-8" in done.output
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--out", "."), "is a folder"),
+        (("--out", "in.jsonl"), "contains the questions"),
+        (("--out", "out.jsonl", "--column", "nope=headline"), "cannot be mapped to nope"),
+        (("--out", "out.jsonl", "--column", "title"), "expected FIELD=COLUMN"),
+    ],
+)
+def test_a_wrong_option_is_refused_before_a_tagger_is_loaded(
+    folder: Path, words: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[object] = []
+    monkeypatch.setattr("lawtags_client.runs.tagger.load_run_tagger", loaded.append)
+    (folder / "in.jsonl").write_text(json.dumps({"id": "1", "title": "Theft 7"}) + "\n")
+    done = CliRunner().invoke(app, ["tag", "in.jsonl", *words])
+    assert done.exit_code == 2 and said in done.output, done.output
+    assert loaded == []

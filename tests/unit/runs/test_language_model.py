@@ -171,3 +171,9 @@ def test_terminal_report_and_card_say_the_sentence_of_the_file(tmp_path: Path) -
     assert metrics.language_model is not None
     for text in (out.getvalue(), page, card):
         assert text.count(metrics.language_model.sentence) == 1
+    shown = io.StringIO()
+    print_verdict(Console(file=shown, width=60, force_terminal=True, color_system=None), metrics)
+    # In a terminal, lines end between words, so that joining them yields the sentence again.
+    lines = shown.getvalue().splitlines()
+    assert max(map(len, lines)) <= 60
+    assert " ".join(metrics.language_model.sentence.split()) in " ".join(" ".join(lines).split())
