@@ -83,16 +83,25 @@ def _validate_every(planned: Hyperparameters | None, progress: ProgressMade | No
     per_epoch = progress.steps_per_epoch if progress else None
     if not per_epoch:
         return None
-    return steps_between_validations(planned.val_check_interval if planned else None, per_epoch)
+    interval = planned.val_check_interval if planned else None
+    return steps_between_validations(interval, per_epoch, progress.total_steps if progress else None)
 
 
-def steps_between_validations(interval: float | None, per_epoch: int) -> int:
+def steps_between_validations(interval: float | None, per_epoch: int, steps: int | None = None) -> int:
     """Steps between two validations, by the hyperparameter ``val_check_interval``.
+
+    A job that ends before the first one validates before its last step, and after it, as every job does.
 
     Args:
         interval: steps, or a share of an epoch from 0 to 1; None for one epoch.
         per_epoch: steps of an epoch.
+        steps: of the whole job, if known.
     """
+    every = _interval(interval, per_epoch)
+    return every if steps is None or steps >= every else max(steps - 1, 1)
+
+
+def _interval(interval: float | None, per_epoch: int) -> int:
     if interval is None or interval <= 0:
         return per_epoch
     if isinstance(interval, float) and interval <= 1:

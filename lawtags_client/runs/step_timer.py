@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import itertools
 import math
 from dataclasses import dataclass, field
 
@@ -21,7 +22,7 @@ class StepTimer:
         total: steps of the training, if known.
         validate_every: steps between two validations, if known.
         validation_cost: what a validation takes, in training steps; 0 if unknown. It only matters before the
-            first validation: afterwards, the pace contains it.
+            first validation, whose time is then measured.
     """
 
     total: int | None = None
@@ -77,6 +78,7 @@ class StepTimer:
         elif step == self._last[0] and at > self._last[1] and self._offset is not None:
             # The validation after this step is over.
             self._last = (step, at)
+            self._reports.append(self._last)
 
     def steps_per_second(self) -> float | None:
         """The pace, validations included; None if fewer than two reports came."""
@@ -91,12 +93,35 @@ class StepTimer:
         if pace is None or self.total is None or self._first is None or self._last is None:
             return None
         first, last = self._first[0], self._last[0]
-        cost = self.validation_cost
-        measured = (last - first) + cost * self._validations_within(first, last)
-        ahead = max(self.total - last, 0) + cost * self._validations_within(last, self.total)
-        seconds = (self._last[1] - self._first[1]) * ahead / measured
+        left = max(self.total - last, 0)
+        validations = self._validations_within(last, self.total)
+        measured = self._costs()
+        if measured is None:
+            cost = self.validation_cost
+            work = (last - first) + cost * self._validations_within(first, last)
+            seconds = (self._last[1] - self._first[1]) * (left + cost * validations) / work
+        else:
+            seconds = left * measured[0] + validations * measured[1]
         since = now - (self._offset or 0.0) - self._last[1]
         return max(seconds - max(since, 0.0), 0.0)
+
+    def _costs(self) -> tuple[float, float] | None:
+        """Seconds of a step and of a validation, each measured alone; None before both are known."""
+        plain, mixed = [0, 0.0], [0, 0.0, 0]
+        begin = self._first[0] if self._first else 0
+        done = sorted(self._validations)
+        # Of two reports of a step, the later one is after its validation.
+        for (before, start), (after, end) in itertools.pairwise(dict(self._reports).items()):
+            validations = bisect.bisect_right(done, after) - bisect.bisect_right(done, before)
+            if validations:
+                mixed = [mixed[0] + after - before, mixed[1] + end - start, mixed[2] + validations]
+            elif before >= begin:
+                # A machine that others use, too, changes its pace: the later half counts.
+                plain = [plain[0] + after - before, plain[1] + end - start]
+        if not plain[0] or not mixed[2]:
+            return None
+        step = plain[1] / plain[0]
+        return step, max(0.0, (mixed[1] - mixed[0] * step) / mixed[2])
 
     def _validations_within(self, after: int, until: int) -> int:
         """How many validations follow steps ``after + 1`` to ``until``."""

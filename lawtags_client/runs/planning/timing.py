@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from lawtags_client.platform import TrainingLayout
+from lawtags_client.platform.v1_updates import steps_between_validations
 from lawtags_client.runs.planning.memory import CPU_TOKENS
 from lawtags_client.runs.planning.rates import GpuRate
 from lawtags_client.runs.planning.shapes import ModelShape
@@ -165,12 +166,7 @@ def _passes(lengths: Sequence[int], limit: int) -> int:
 
 def _validations(training: TrainingSection, steps: int, per_epoch: int) -> int:
     """How often a job validates: every so many steps, at the end of each epoch, and at the end."""
-    interval = training.val_check_interval
-    every = per_epoch
-    if isinstance(interval, float):
-        every = max(int(per_epoch * min(interval, 1.0)), 1)
-    elif interval is not None:
-        every = max(min(interval, per_epoch), 1)
+    every = steps_between_validations(training.val_check_interval, per_epoch, steps)
     whole, rest = divmod(steps, per_epoch)
     each = math.ceil(per_epoch / every)
     return whole * each + (math.ceil(rest / every) if rest else 0)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.platform import TrainingLayout
+from lawtags_client.platform.v1_updates import steps_between_validations
 from lawtags_client.runs.hyperparameters import plan_steps
 from lawtags_client.runs.planning.memory import RowLengths, estimate_memory, trained_parameters
 from lawtags_client.runs.planning.rates import rate_of, read_rates
@@ -116,6 +117,14 @@ def test_the_work_is_that_of_the_embedded_trainer(
     assert work.tokens <= epochs * sum(lengths)
     if steps == epochs * schedule.steps_per_epoch:
         assert work.tokens == epochs * sum(lengths)
+
+
+def test_a_job_that_ends_before_its_first_validation_validates_twice() -> None:
+    training = TrainingSection(epochs=3, batch_size=4, max_steps=14)
+    assert workload(training, 14, [100] * 218, [100] * 67, None).validations == 2
+    assert steps_between_validations(None, 55, 14) == 13
+    assert steps_between_validations(0.5, 55, 165) == 27
+    assert steps_between_validations(200, 55) == 55
 
 
 def test_a_price_comes_from_the_users_table(tmp_path: Path) -> None:
