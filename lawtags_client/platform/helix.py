@@ -219,7 +219,7 @@ class HelixPlatform:
             if now - begin > timeout or now - moved > stall:
                 late = now - begin > timeout
                 nobody = unattended.unclaimed or status.status == "created"
-                hint = {"hint": f"Nothing carries it out. {runner_cure(self._helix)}"} if nobody else {}
+                hint = {"hint": f"Nothing has taken it. {runner_cure(self._helix)}"} if nobody else {}
                 raise silent_job(job_id, status.status, stall=stall, late=late, **hint)
             await poller.rest(moved=changed)
 
@@ -308,7 +308,7 @@ class HelixPlatform:
             raise await explained_on_helix(self._helix, reference, problem) from None
         except WaitTimeoutError as error:
             if unattended.unclaimed:
-                error.hint = f"Nothing carries it out. {CONTROLLER_CURE}"
+                error.hint = f"Nothing has taken it. {CONTROLLER_CURE}"
             raise
         aggregate = await evaluations.scores(reference)
         tags, rows = await tag_scores(evaluations.rows(reference))

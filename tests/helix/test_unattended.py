@@ -185,7 +185,7 @@ def test_a_training_without_a_runner_says_what_to_start(alone: str, tmp_path: Pa
     assert (why.name, why.command) == ("no-runner", f"lawtags local runner --platform {alone}")
     (notice,) = [update.notice for update in updates if update.notice]
     assert notice.endswith(f"nothing takes its step model-and-dataset-download. {cure}")
-    assert stalled.value.hint == f"Nothing carries it out. {cure}"
+    assert stalled.value.hint == f"Nothing has taken it. {cure}"
 
 
 def test_an_evaluation_that_nobody_carries_out_says_what_to_start(alone: str, tmp_path: Path) -> None:
