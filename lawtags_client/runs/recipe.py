@@ -21,6 +21,8 @@ from lawtags_client.runs.recipe_hardware import HardwareSection
 from lawtags_client.runs.recipe_section import Section
 from lawtags_client.runs.recipe_text import RecipeText
 
+__all__ = ["Gate", "Recipe", "TrainingSection", "find_recipe", "load_recipe", "parse_recipe"]
+
 SCHEMA_VERSION = 1
 RepeatedSystems = Literal["local", "all"]
 

@@ -14,6 +14,13 @@ from lawtags_client.platform import TrainingLayout
 from lawtags_client.runs.planning.shapes import ModelShape
 from lawtags_client.runs.recipe import TrainingSection
 
+__all__ = [
+    "MemoryEstimate",
+    "RowLengths",
+    "estimate_memory",
+    "trained_parameters",
+]
+
 _GPU_CONTEXT = 1_500_000_000
 _GPU_SPARE = 0.08
 TRAINED_WEIGHT = {"bf16": 2, "master": 4, "gradient": 4, "Adam": 8}

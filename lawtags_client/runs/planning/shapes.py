@@ -11,6 +11,13 @@ from pathlib import Path
 from lawtags_client.errors import LawtagsError
 from lawtags_client.runs.tokens import token_counter
 
+__all__ = [
+    "KNOWN",
+    "ModelShape",
+    "find_shape",
+    "read_shape",
+]
+
 _FUSED: Mapping[str, tuple[str, ...]] = {
     "linear_qkv": ("q_proj", "k_proj", "v_proj"),
     "linear_proj": ("o_proj",),
