@@ -105,6 +105,9 @@ def test_an_evaluation_asks_the_adapter_through_the_gateway(deployed: StackThrea
     status = _send(deployed, "GET", f"{jobs}/online/status")
     assert status["status"] == "completed", status
     assert status["status_details"]["evaluation"]["scored"] == 2
+    # The jobs API names the service as the real server does.
+    generic = _send(deployed, "GET", "/apis/jobs/v2/workspaces/law/jobs/online")
+    assert generic["source"] == "nemo-evals"
     text = httpx.get(f"{deployed.platform_url}{jobs}/online/results/row-scores/download").text
     rows = [json.loads(line) for line in text.splitlines()]
     assert [row["item"]["q"] for row in rows] == ["lease", "patent"]

@@ -37,7 +37,7 @@ from lawtags_stack.services.evaluator.calculations import Calculations
 from lawtags_stack.services.evaluator.model_client import Endpoint, ModelClient, output_text
 
 _log = logging.getLogger(__name__)
-SOURCE, STEP = "evals.evaluate", "evaluate"
+SOURCE, STEP = "nemo-evals", "evaluate"
 _PAUSE = 0.1
 _PAUSES = 20  # between looks at all jobs
 _ANSWER_SECONDS = 600.0

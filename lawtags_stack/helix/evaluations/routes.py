@@ -95,7 +95,7 @@ class EvaluationApi:
         jobs, metric, result = f"{_ROOT}/evaluate/jobs", f"{_ROOT}/metrics/{{name}}", f"{_ROOT}/eval-results"
         return [
             helix_route("POST", jobs, self._submit, schema="EvaluateJobRequest", status=201),
-            *self._job_routes.of_evaluations(jobs),
+            *self._job_routes.of_source(jobs, SOURCE),
             helix_route("POST", f"{_ROOT}/evaluate/live", self._live, schema="LiveScoreRequest"),
             helix_route("GET", f"{_ROOT}/metrics", self._list_metrics),
             helix_route("POST", metric, self._store_metric, schema="MetricInline", status=201),

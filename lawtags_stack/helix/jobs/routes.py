@@ -110,9 +110,14 @@ class HelixJobRoutes:
 
         return self.of_service(root, lambda job: _backend_of(job) == backend, render, _OF_BACKEND)
 
-    def of_evaluations(self, root: str) -> list[ApiRoute]:
-        """The routes that the evaluation service has for its jobs."""
-        return self.of_service(root, lambda job: job["source"] == "evals.evaluate", service_job, _OF_SERVICE)
+    def of_source(self, root: str, source: str) -> list[ApiRoute]:
+        """The routes that a service has for its jobs, which are those of one source.
+
+        Args:
+            root: path of its list.
+            source: the service, as its jobs name it.
+        """
+        return self.of_service(root, lambda job: job["source"] == source, service_job, _OF_SERVICE)
 
     def of_service(
         self, root: str, belongs: Callable[[JsonObject], bool] | None, render: Render, kind: ListKind
