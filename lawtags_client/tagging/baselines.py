@@ -26,7 +26,10 @@ class MostFrequent:
 
     @classmethod
     def fit(cls, train: Sequence[Question], validation: Sequence[Question], *, most: int = 5) -> MostFrequent:
-        """Count tags on the training rows; how many to give is chosen by micro F1 on the validation rows."""
+        """Count tags on all rows; how many to give is chosen by micro F1 on the validation rows.
+
+        For that choice, tags are counted on the training rows alone. The vocabulary is that of these.
+        """
         vocabulary = Vocabulary.from_questions(train)
         true = [question.tags for question in validation]
 
@@ -34,7 +37,9 @@ class MostFrequent:
             return score(true, [vocabulary.tags[:size]] * len(true)).micro_f1
 
         sizes = range(1, max(2, min(most, len(vocabulary)) + 1))
-        return cls(vocabulary.tags[: max(sizes, key=quality)])
+        size = max(sizes, key=quality)
+        every = Vocabulary.from_questions([*train, *validation]).tags
+        return cls(tuple(tag for tag in every if tag in vocabulary)[:size])
 
     def predict(self, questions: Sequence[Question]) -> list[tuple[str, ...]]:
         """The same tags for each question."""
@@ -46,7 +51,7 @@ class TfidfLogistic:
     """TF-IDF n-grams and one-vs-rest logistic regression, in its strong form.
 
     It uses the n-grams of the retriever, a threshold tuned on the validation rows, and gives at least one
-    tag.
+    tag. Once the threshold is chosen, it is fitted again, on the validation rows, too.
     """
 
     vocabulary: Vocabulary
@@ -65,18 +70,22 @@ class TfidfLogistic:
         min_count: int = 2,
         n_jobs: int = 1,
     ) -> TfidfLogistic:
-        """Fit on the training rows and tune the threshold on the validation rows."""
+        """Tune the threshold on the validation rows, and fit on all rows.
+
+        The vocabulary is that of the training rows.
+        """
         vocabulary = Vocabulary.from_questions(train, min_count=min_count)
-        text, counts = TextFeatures.fit(train)
-        rows = text.weigh(*counts)
-        labels = np.zeros((len(train), len(vocabulary)), dtype=np.float32)
-        for row, question in enumerate(train):
-            labels[row, [vocabulary.index(tag) for tag in question.tags if tag in vocabulary]] = 1
-        duals, offsets = fit_one_vs_rest(rows, labels, strength=strength, n_jobs=n_jobs)
-        fitted = cls(vocabulary, text, rows.T.tocsr() @ duals, offsets + duals.sum(axis=0), Decision(0.5))
+
+        def fitted(rows: Sequence[Question], decision: Decision) -> TfidfLogistic:
+            text, counts = TextFeatures.fit(rows)
+            weighed = text.weigh(*counts)
+            labels = vocabulary.labels([question.tags for question in rows]).astype(np.float32)
+            duals, offsets = fit_one_vs_rest(weighed, labels, strength=strength, n_jobs=n_jobs)
+            return cls(vocabulary, text, weighed.T.tocsr() @ duals, offsets + duals.sum(axis=0), decision)
+
         true = [question.tags for question in validation]
-        threshold = tune_threshold(fitted.scores(validation), true, vocabulary)
-        return cls(vocabulary, text, fitted.terms, fitted.offsets, Decision(threshold))
+        threshold = tune_threshold(fitted(train, Decision(0.5)).scores(validation), true, vocabulary)
+        return fitted([*train, *validation], Decision(threshold))
 
     def scores(self, questions: Sequence[Question]) -> Floats:
         """Probabilities, questions by tags of ``vocabulary``."""

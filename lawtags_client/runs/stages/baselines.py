@@ -41,15 +41,17 @@ Questions = Mapping[str, Sequence["Question"]]
 class Baselines:
     """Fits the retriever and the simple systems, and shows a first table.
 
-    The fitted retriever and its out-of-fold scores stay in the run's folder, so that ``predict`` only loads
-    them. Embeddings of an interrupted attempt are in the cache of vectors.
+    The retriever of the training rows and its out-of-fold scores stay in the run's folder: ``predict``
+    chooses weights and thresholds by them. All systems are judged after a second fit, which has the
+    validation rows, too, so that none of them knows fewer rows than the tagger. Embeddings of an interrupted
+    attempt are in the cache of vectors.
 
     Args:
         shown: whether to show the table.
     """
 
     name = "baselines"
-    version = 2
+    version = 3
     leaves = BaselinesOutput
 
     def __init__(self, *, shown: bool = True) -> None:
@@ -201,14 +203,17 @@ class _Fitting:
         )
 
     def _add_retriever(self, system: str, retriever: Retriever, *, keep: bool) -> None:
-        from lawtags_client.tagging.fitting import fit_tagger
+        from lawtags_client.tagging.fitting import fit_tagger, refit_retriever
         from lawtags_client.tagging.storage import load_tagger, save_tagger
 
-        recipe, testing = self._context.recipe, self._questions["testing"]
+        recipe = self._context.recipe
+        training, validation, testing = (
+            self._questions[part] for part in ("training", "validation", "testing")
+        )
         tagger = fit_tagger(
             retriever,
-            self._questions["training"],
-            self._questions["validation"],
+            training,
+            validation,
             most=recipe.evaluation.max_tags,
             optimize=recipe.evaluation.optimize,
             abstain_below=recipe.evaluation.abstain_below,
@@ -222,6 +227,10 @@ class _Fitting:
             self._written += sorted(folder.iterdir())
             # The one that is kept is judged, not the one in memory.
             tagger = load_tagger(folder, embedder=self._embedder)
+        # Like the tagger, it knows the validation rows once its threshold is chosen.
+        tagger = refit_retriever(
+            tagger, training, validation, seed=recipe.training.seed, n_jobs=recipe.retriever.threads
+        )
         scores = tagger.scores(testing)
         given = tagger.tag_scored(scores, testing)
         self._add(

@@ -26,7 +26,7 @@ from lawtags_client.runs.progress import LoggedProgress, Progress
 from lawtags_client.runs.recipe import parse_recipe
 from lawtags_client.runs.stage import RunContext, intact
 from lawtags_client.runs.stages.baselines import FOLDER, OUT_OF_FOLD, Baselines, encoder_of, load_retriever
-from lawtags_client.tagging.fitting import fit_tagger
+from lawtags_client.tagging.fitting import fit_tagger, refit_retriever
 from lawtags_client.tagging.question import read_questions
 from lawtags_client.tagging.retriever import Retriever
 from lawtags_client.tagging.vocabulary import Vocabulary
@@ -77,7 +77,7 @@ def encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return make_encoder(tmp_path / "encoder")
 
 
-async def test_the_words_are_shown_first_and_the_kept_retriever_is_the_one_that_was_judged(
+async def test_the_words_are_shown_first_and_the_kept_retriever_is_judged_with_the_validation_rows(
     tmp_path: Path, encoder: Path
 ) -> None:
     told = Shown()
@@ -104,17 +104,20 @@ async def test_the_words_are_shown_first_and_the_kept_retriever_is_the_one_that_
     assert fitted.out_of_fold is not None
     assert (kept.out_of_fold == fitted.out_of_fold).all()
     assert (kept.scores(testing) == fitted.scores(testing)).all()
-    given = fit_tagger(kept, training, validation, seed=42).tag(testing)
+    tagger = fit_tagger(kept, training, validation, seed=42)
+    judged = refit_retriever(tagger, training, validation, seed=42)
+    given = judged.tag(testing)
     rows = read_prediction_rows(made.folder, "retriever")
     assert [row.tags for row in rows] == [tagged.tags for tagged in given]
     assert all(row.held for row in rows)
     probabilities = find_probabilities(made.folder, "retriever")
     assert probabilities is not None
     assert probabilities.tags == kept.vocabulary.tags
-    assert (probabilities.scores == kept.scores(testing).astype(np.float32)).all()
+    assert (probabilities.scores == judged.scores(testing).astype(np.float32)).all()
 
     words = Retriever.fit(training, Vocabulary.from_questions(training), seed=42)
-    alone = fit_tagger(words, training, validation, seed=42).tag(testing)
+    tagger = fit_tagger(words, training, validation, seed=42)
+    alone = refit_retriever(tagger, training, validation, seed=42).tag(testing)
     told_words = read_prediction_rows(made.folder, "retriever_words")
     assert [row.tags for row in told_words] == [tagged.tags for tagged in alone]
 

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from lawtags_client.tagging import Question, Retriever, Tagger, Vocabulary, fit_tagger
+from lawtags_client.tagging import (
+    MostFrequent,
+    Question,
+    Retriever,
+    Tagger,
+    TfidfLogistic,
+    Vocabulary,
+    fit_tagger,
+)
 from lawtags_client.tagging.fitting import refit_retriever
 from lawtags_client.tagging.storage import load_tagger, save_tagger
 
@@ -56,3 +64,21 @@ def test_the_embeddings_are_fitted_again(train: list[Question], validation: list
     assert after.retriever.embedding is not None
     assert after.retriever.embedding.embedder is embedder
     assert len(after.retriever.embedding.vectors) == len(train) + len(validation)
+
+
+def test_the_simple_systems_learn_from_the_validation_rows_too() -> None:
+    def rows(word: str, tags: tuple[str, ...], count: int) -> list[Question]:
+        return [
+            Question(id=f"{word}-{number}", title=f"{word} question {number}", tags=tags)
+            for number in range(count)
+        ]
+
+    train = [*rows("lease", ("tenancy",), 6), *rows("patent", ("ip",), 5), *rows("will", ("estates",), 4)]
+    validation = [*rows("zoning", ("estates",), 6), *rows("lease", ("tenancy",), 1)]
+    asked = [Question(id="asked", title="zoning question")]
+    # Only validation rows say which tag this word goes with.
+    tfidf = TfidfLogistic.fit(train, validation)
+    assert tfidf.predict(asked) == [("estates",)]
+    assert tfidf.vocabulary == Vocabulary.from_questions(train)
+    # With them, this tag is the most frequent one.
+    assert MostFrequent.fit(train, validation, most=1).tags == ("estates",)
