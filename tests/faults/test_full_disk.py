@@ -165,7 +165,7 @@ def test_training_on_a_full_disk_fails_with_a_reason_and_the_next_one_completes(
         job = http.post("/v1/customization/jobs", json=body).json()["id"]
         status = wait(http, job, ended)
         assert status["status"] == "failed", status
-        assert "No space left" in status["status_logs"][-1]["detail"]
+        assert "no space is left on the disk" in status["status_logs"][-1]["detail"]
         ballast.unlink()
         disk.throw_out_ballast()
         again = http.post("/v1/customization/jobs", json=body | {"output_model": "law/tagger@v1"}).json()

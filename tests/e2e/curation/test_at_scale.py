@@ -167,10 +167,13 @@ def test_a_run_that_loses_a_local_worker_goes_on_and_writes_the_same_bytes(
     path, out = write(questions), tmp_path / "out"
     whole = curate([path], tmp_path / "whole", PLAIN)
     killed: list[int] = []
+    # Other tests' servers may have processes of their own.
+    others = set(psutil.Process().children())
 
     def kill(progress: Any) -> None:
         if progress.step == "cleaning" and progress.done and not killed:
-            (loader,) = (one for one in psutil.Process().children() if one.children())
+            ours = set(psutil.Process().children()) - others
+            (loader,) = (one for one in ours if one.children())
             worker = loader.children()[0]
             worker.send_signal(signal.SIGKILL)
             killed.append(worker.pid)
