@@ -73,6 +73,7 @@ def demo(
     from lawtags_client.runs.recipe import load_recipe
     from lawtags_client.runs.repeats import find_repeats
     from lawtags_client.runs.run_request import OnNameTaken, RunRequest
+    from lawtags_client.runs.tagger import asks_model
 
     helix = _helix(session, platform, job_storage)
     session.profile = session.profile or (LOCAL_PROFILE if helix is None or helix.url is None else None)
@@ -95,7 +96,8 @@ def demo(
     _print(session, result)
     require_verdict(result.left(EvaluateOutput), find_repeats(result.folder))
     if not session.json and helix is None:
-        session.say(f"Try it, from this shell or a new one:\n{_asking(Path.cwd(), Path(sys.argv[0]))}")
+        ask = _asking(Path.cwd(), Path(sys.argv[0]), stack=asks_model(result.folder))
+        session.say(f"Try it, from this shell or a new one:\n{ask}")
 
 
 def _helix(session: Session, platform: str | None, job_storage: Path | None) -> HelixDemo | None:
@@ -139,18 +141,19 @@ def _print(session: Session, result: RunResult) -> None:
         session.say(f"Report: {result.folder / 'report.html'}")
 
 
-def _asking(folder: Path, program: Path) -> str:
+def _asking(folder: Path, program: Path, *, stack: bool) -> str:
     """Commands that ask the demo's tagger, as they can be pasted into a shell of any folder.
 
     Args:
         folder: the working directory of the demo.
         program: how this program was called.
+        stack: whether the tagger asks its language model, which the embedded stack serves.
     """
     found = shutil.which("lawtags")
     # `make demo` runs it from an environment that no shell has on its path.
     here = program.name == "lawtags" and not (found and Path(found).samefile(program.resolve()))
     name = shlex.quote(str(program.absolute())) if here and program.exists() else "lawtags"
-    start = f"cd {shlex.quote(str(folder))} && {name} local up --detach"
+    start = f"cd {shlex.quote(str(folder))}" + (f" && {name} local up --detach" if stack else "")
     ask = f'{name} tag --title "Can my landlord keep the deposit?" --body "I moved out of a flat in London."'
     return f"  {start} &&\n  {ask}"
 

@@ -16,6 +16,7 @@ from lawtags_client.runs.facts import RunFacts
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.naming import resume_command, run_of_repeat
 from lawtags_client.tagging.storage import load_tagger
+from lawtags_client.tagging.tagger_files import JSON_NAME, read_document
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,15 @@ def has_tagger(folder: Path) -> bool:
     """Whether a run has come to its end, so that tagger and model belong together."""
     report = Ledger(folder / "ledger.sqlite").finished("report")
     return report is not None and (folder / "tagger" / "tagger.json").is_file()
+
+
+def asks_model(folder: Path) -> bool:
+    """Whether the tagger of a finished run sends requests to its language model.
+
+    Raises:
+        DataError: the tagger's description is missing or damaged.
+    """
+    return read_document(folder / "tagger" / JSON_NAME)["mix"] is not None
 
 
 def load_run_tagger(folder: Path, *, unmasked: bool = False) -> RunTagger:

@@ -265,7 +265,10 @@ def test_a_run_asks_the_services_before_it_curates(tmp_path: Path) -> None:
     assert not (tmp_path / "runs").exists()
 
 
-def test_the_hint_of_the_demo_can_be_pasted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("stack", [True, False])
+def test_the_hint_of_the_demo_can_be_pasted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stack: bool
+) -> None:
     folder = tmp_path / "a b"
     program = folder / ".venv" / "bin" / "lawtags"
     program.parent.mkdir(parents=True)
@@ -273,11 +276,13 @@ def test_the_hint_of_the_demo_can_be_pasted(tmp_path: Path, monkeypatch: pytest.
     program.chmod(0o755)
     monkeypatch.chdir(folder)
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    text = _asking(folder, Path(".venv/bin/lawtags"))
+    text = _asking(folder, Path(".venv/bin/lawtags"), stack=stack)
+    # A tagger that leaves its model out needs no stack.
+    assert ("local up" in text) == stack
     done = subprocess.run(["sh", "-ec", text], cwd="/", capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}/usr/bin:/bin")
-    assert shlex.split(_asking(folder, Path(".venv/bin/lawtags")))[3] == "lawtags"
+    assert shlex.split(_asking(folder, Path(".venv/bin/lawtags"), stack=stack))[3] == "lawtags"
 
 
 async def test_a_repository_of_the_other_type_is_told(tmp_path: Path) -> None:
