@@ -79,7 +79,7 @@ def show(session: Session, run: Run, runs: Runs = DEFAULT_RUNS) -> None:
     )
     session.table(
         ("quantity", "estimate", "fact", "deviation"),
-        [(each.quantity, *each.words) for each in details.estimates],
+        [(each.quantity, *each.words) for each in details.estimates if not each.known_from_stages],
         title="Estimate and fact",
     )
     if details.metrics:

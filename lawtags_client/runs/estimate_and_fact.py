@@ -18,6 +18,7 @@ from lawtags_client.runs.series import TrainingRecord
 TRAINING = "training job"
 _STAGE = "customize"
 _MONEY = "price"
+_OF_STAGE = "stage "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +59,13 @@ class EstimateAndFact:
         return (
             self._in_words(self.estimate),
             self._in_words(self.fact),
-            "" if deviation is None else f"{deviation:+.0f} %",
+            "" if deviation is None else f"{deviation:+.0f} %" if round(deviation) else "0 %",
         )
+
+    @property
+    def known_from_stages(self) -> bool:
+        """Whether it is only the time of a stage, which a table of the stages has."""
+        return self.estimate is None and self.quantity.startswith(_OF_STAGE)
 
     def _in_words(self, value: float | None) -> str:
         if value is None:
@@ -113,7 +119,9 @@ def _stages(plan: JobPlan, ledger: Ledger) -> Iterator[EstimateAndFact]:
     taken = {record.name: record.seconds for record in ledger.stages() if record.status == "done"}
     for stage in dict.fromkeys((*taken, *plan.stage_seconds)):
         if stage != _STAGE:
-            yield EstimateAndFact.of(f"stage {stage}", "s", plan.stage_seconds.get(stage), taken.get(stage))
+            yield EstimateAndFact.of(
+                f"{_OF_STAGE}{stage}", "s", plan.stage_seconds.get(stage), taken.get(stage)
+            )
 
 
 def _steps(trained: TrainingRecord) -> int | None:

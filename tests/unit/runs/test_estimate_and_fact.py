@@ -72,6 +72,7 @@ def test_estimate_and_fact_stand_side_by_side(tmp_path: Path) -> None:
     assert (found["price"].unit, found["price"].fact) == ("EUR", pytest.approx(took * 0.0001))
     # A stage of which nothing was expected, one that was met, and one that never came.
     assert found["stage curate"].estimate is None and found["stage curate"].fact is not None
+    assert [name for name, each in found.items() if each.known_from_stages] == ["stage curate"]
     assert found["stage predict"].deviation_percent is not None
     assert found["stage serve"].words == ("1.0 s", "", "")
     assert RunDetails.of(folder).estimates == tuple(found.values())
