@@ -55,11 +55,7 @@ def pair_questions(
     Raises:
         ConfigurationError: they are not of the same rows.
     """
-    if not len(true) == len(first) == len(second):
-        raise ConfigurationError(
-            f"{len(first)} and {len(second)} predictions cannot be compared on {len(true)} rows",
-            hint="Pass one set of tags per row.",
-        )
+    require_same_rows(true, first, second)
     won: list[int] = []
     lost: list[int] = []
     unchanged: list[int] = []
@@ -67,6 +63,21 @@ def pair_questions(
         gain = question_f1(truth, mine) - question_f1(truth, other)
         (won if gain > 0 else lost if gain < 0 else unchanged).append(row)
     return PairedQuestions(tuple(won), tuple(lost), tuple(unchanged))
+
+
+def require_same_rows(
+    true: Sequence[Collection[str]], first: Sequence[Collection[str]], second: Sequence[Collection[str]]
+) -> None:
+    """Refuse to compare systems on different numbers of rows.
+
+    Raises:
+        ConfigurationError: the numbers differ.
+    """
+    if not len(true) == len(first) == len(second):
+        raise ConfigurationError(
+            f"{len(first)} and {len(second)} predictions cannot be compared on {len(true)} rows",
+            hint="Pass one set of tags per row.",
+        )
 
 
 def mcnemar(won: int, lost: int) -> float:

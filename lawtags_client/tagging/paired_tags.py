@@ -11,8 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from lawtags_client.errors import ConfigurationError
-from lawtags_client.tagging.paired import mcnemar
+from lawtags_client.tagging.paired import mcnemar, require_same_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +55,7 @@ def pair_tags(
     Raises:
         ConfigurationError: they are not of the same rows.
     """
-    if not len(true) == len(first) == len(second):
-        raise ConfigurationError(
-            f"{len(first)} and {len(second)} predictions cannot be compared on {len(true)} rows",
-            hint="Pass one set of tags per row.",
-        )
+    require_same_rows(true, first, second)
     there, won, lost = Counter[str](), Counter[str](), Counter[str]()
     given = (Counter[str](), Counter[str]())
     correct = (Counter[str](), Counter[str]())
