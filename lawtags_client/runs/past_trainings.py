@@ -17,6 +17,8 @@ from lawtags_client.runs.planning.timing import TimeEstimate
 from lawtags_client.runs.series import TrainingRecord
 
 _NEWEST = 10
+_TRUSTED_SECONDS = 10.0
+"""After steps of so many seconds, earlier trainings weigh as much as the estimate itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,14 +66,20 @@ def past_trainings(runs: Path, config: str, method: str) -> list[PastTraining]:
 def corrected_time(estimate: TimeEstimate, past: Sequence[PastTraining]) -> TimeEstimate:
     """An estimate, scaled by how much longer the steps of earlier trainings took than was estimated.
 
+    The first steps of a process are slower than its others, so a training of a few seconds says little about
+    a longer one: the longer earlier trainings were, the more of their deviation is taken over.
+
     Args:
         estimate: uncorrected.
         past: earlier trainings.
     """
-    ratios = [ratio for each in past if (ratio := _ratio(each)) is not None]
-    if not ratios:
+    deviations = [found for each in past if (found := _deviation(each)) is not None]
+    if not deviations:
         return estimate
-    return estimate.corrected(statistics.median(ratios), len(ratios))
+    watched = sum(found.seconds for found in deviations)
+    trust = watched / (watched + _TRUSTED_SECONDS)
+    ratio = statistics.median(found.ratio for found in deviations) ** trust
+    return estimate.corrected(ratio, len(deviations))
 
 
 def corrected_memory(estimate: MemoryEstimate, past: Sequence[PastTraining]) -> MemoryEstimate:
@@ -86,12 +94,20 @@ def corrected_memory(estimate: MemoryEstimate, past: Sequence[PastTraining]) -> 
     return replace(estimate, correction=round(statistics.median(missed)), corrected_by=len(missed))
 
 
-def _ratio(past: PastTraining) -> float | None:
-    """How many times as long the steps of a training took as was estimated."""
+@dataclass(frozen=True, slots=True)
+class _Deviation:
+    """How many times as long the steps of a training took as was estimated, and how many seconds."""
+
+    ratio: float
+    seconds: float
+
+
+def _deviation(past: PastTraining) -> _Deviation | None:
     estimate, pace = past.planned.time, past.steps_per_second
     if estimate is None or not pace or estimate.uncorrected <= estimate.startup:
         return None
-    return past.planned.steps / pace / (estimate.uncorrected - estimate.startup)
+    seconds = past.planned.steps / pace
+    return _Deviation(seconds / (estimate.uncorrected - estimate.startup), seconds)
 
 
 def _past(ledger: Path) -> PastTraining | None:

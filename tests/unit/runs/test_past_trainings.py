@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,18 +15,18 @@ from lawtags_client.runs.planning.memory import MemoryEstimate
 from lawtags_client.runs.planning.timing import TimeEstimate
 
 CONFIG, METHOD = "ns/model@v1", "lora"
-TIME = TimeEstimate(seconds=12.0, uncorrected=12.0, startup=2.0, basis="a calibration")
+TIME = TimeEstimate(seconds=1002.0, uncorrected=1002.0, startup=2.0, basis="a calibration")
 MEMORY = MemoryEstimate(parts={"process": 400, "weights": 600}, formula={})
 
 
-def trained(runs: Path, name: str, *, pace: float | None = 0.1, memory: int | None = 1300) -> Path:
+def trained(runs: Path, name: str, *, pace: float | None = 1e-3, memory: int | None = 1300) -> Path:
     folder = make_run(runs / name)
     ledger = Ledger(folder / "ledger.sqlite")
     ledger.begin("customize", "digest")
     ledger.finish("customize", {"summary": {}})
     plan = PLAN | {
         "hyperparameters": {"finetuning_type": METHOD},
-        "time": {"seconds": 12.0, "uncorrected": 12.0, "startup": 2.0, "basis": "a calibration"},
+        "time": {"seconds": 1002.0, "uncorrected": 1002.0, "startup": 2.0, "basis": "a calibration"},
         "memory": {"parts": {"process": 1000}, "formula": {}},
     }
     (folder / "plan.json").write_text(json.dumps(plan))
@@ -37,10 +38,11 @@ def trained(runs: Path, name: str, *, pace: float | None = 0.1, memory: int | No
 def test_facts_correct_the_next_estimate(tmp_path: Path) -> None:
     trained(tmp_path, "one")
     (past,) = past_trainings(tmp_path, CONFIG, METHOD)
-    assert (past.run, past.memory, past.steps_per_second) == ("one", 1300, 0.1)
-    # Two steps took 20 s in place of 10 s.
+    assert (past.run, past.memory, past.steps_per_second) == ("one", 1300, 1e-3)
+    # Two steps took 2,000 s in place of 1,000 s.
     time = corrected_time(TIME, [past])
-    assert (time.seconds, time.uncorrected, time.corrected_by) == (2.0 + 2 * 10.0, 12.0, 1)
+    assert time.seconds == pytest.approx(2.0 + 2 * 1000.0, rel=0.01)
+    assert (time.uncorrected, time.corrected_by) == (1002.0, 1)
     memory = corrected_memory(MEMORY, [past])
     assert (memory.total, memory.uncorrected, memory.corrected_by) == (1300, 1000, 1)
 
@@ -63,7 +65,17 @@ def test_only_finished_trainings_of_this_kind_count(tmp_path: Path) -> None:
 
 
 def test_the_median_of_several_counts(tmp_path: Path) -> None:
-    for name, pace in (("a", 0.2), ("b", 0.1), ("c", 0.01)):
+    for name, pace in (("a", 2e-3), ("b", 1e-3), ("c", 1e-4)):
         trained(tmp_path, name, pace=pace)
     past = past_trainings(tmp_path, CONFIG, METHOD)
-    assert corrected_time(TIME, past).seconds == pytest.approx(22.0)
+    assert corrected_time(TIME, past).seconds == pytest.approx(2002.0, rel=0.01)
+
+
+def test_a_training_of_a_few_seconds_corrects_little(tmp_path: Path) -> None:
+    short = TimeEstimate(seconds=3.0, uncorrected=3.0, startup=2.0, basis="a calibration")
+    trained(tmp_path, "one", pace=1.0)
+    (past,) = past_trainings(tmp_path, CONFIG, METHOD)
+    planned = replace(past.planned, time=short)
+    # Two steps took 2 s in place of 1 s: a sixth of the way, on a logarithmic scale.
+    time = corrected_time(short, [replace(past, planned=planned)])
+    assert time.seconds == pytest.approx(2.0 + 2 ** (1 / 6))
