@@ -1,6 +1,7 @@
 """Every tagger that needs no language model, on several random splits of one labeled file.
 
-70 % of the rows train, 10 % validate, 20 % are scored. The encoder is tuned with the defaults of a recipe::
+70 % of the rows train, 10 % validate, 20 % are scored. The encoder is tuned with the defaults of a recipe. As
+in a run, every system learns the validation rows, too, once they have chosen its weights and threshold::
 
     python benchmarks/tagging_splits.py questions.jsonl --splits 5 --out splits.jsonl
 
@@ -24,23 +25,26 @@ import numpy as np
 from tagging import read_labelled
 
 from lawtags_client.encoder.choice import Encoder, choose_encoder
-from lawtags_client.encoder.tuning import TuningOptions, tune_encoder
+from lawtags_client.encoder.tuning import TuningOptions, refit_encoder, tune_encoder
 from lawtags_client.tagging import (
     MostFrequent,
     Question,
     Retriever,
+    Tagger,
     TfidfLogistic,
     Vocabulary,
     fit_tagger,
 )
 from lawtags_client.tagging.decision import tune_on_few_rows
 from lawtags_client.tagging.embedding_signals import texts_of
-from lawtags_client.tagging.fitting import refit_retriever
+from lawtags_client.tagging.fitting import refit_tagger
 from lawtags_client.tagging.logistic import sigmoid
 from lawtags_client.tagging.metrics import paired_bootstrap, score
 
-SYSTEMS = ("blend", "blend_before_refit", "encoder", "retriever", "retriever_words", "tfidf", "most_frequent")
-_PARTS = SYSTEMS[2:]
+_PARTS = ("encoder", "retriever", "retriever_words", "tfidf", "most_frequent")
+# What the same weights give without the validation rows.
+_BEFORE = ("blend_before_refit", "encoder_before_refit", "retriever_before_refit")
+SYSTEMS = ("blend", *_PARTS, *_BEFORE)
 Tags = list[tuple[str, ...]]
 
 
@@ -85,38 +89,59 @@ class Split:
             "retriever", lambda: fit(self.train, vocabulary, seed=self.seed, embedder=self.encoder)
         )
         with TemporaryDirectory() as folder:
-            tuned = self._timed(
-                "encoder",
-                lambda: tune_encoder(
-                    self.encoder.tuning_base,
-                    texts_of(self.train),
-                    vocabulary.tags,
-                    labels_of(self.train, vocabulary),
-                    validation_texts=texts_of(self.validation),
-                    validation_labels=labels_of(self.validation, vocabulary),
-                    folder=Path(folder),
-                    options=TuningOptions(seed=self.seed, threads=self.threads),
-                ),
-            )
-        plain = fit_tagger(words, self.train, self.validation, seed=self.seed)
-        self.said["retriever_words"] = [each.tags for each in plain.tag(self.test)]
+            self._encoders(words, retriever, Path(folder))
+
+    def _encoders(self, words: Retriever, retriever: Retriever, folder: Path) -> None:
+        vocabulary, known = retriever.vocabulary, [*self.train, *self.validation]
+        base, options = self.encoder.tuning_base, TuningOptions(seed=self.seed, threads=self.threads)
+        selected = self._timed(
+            "encoder",
+            lambda: tune_encoder(
+                base,
+                texts_of(self.train),
+                vocabulary.tags,
+                labels_of(self.train, vocabulary),
+                validation_texts=texts_of(self.validation),
+                validation_labels=labels_of(self.validation, vocabulary),
+                folder=folder / "selected",
+                options=options,
+            ),
+        )
+        final = self._timed(
+            "encoder_refit",
+            lambda: refit_encoder(
+                selected,
+                base,
+                texts_of(known),
+                labels_of(known, vocabulary),
+                folder=folder / "final",
+                options=options,
+            ),
+        )
+        for name, found in (("retriever_words", words), ("retriever", retriever)):
+            tagger = fit_tagger(found, self.train, self.validation, seed=self.seed)
+            if name == "retriever":
+                self.said["retriever_before_refit"] = self._tags(tagger)
+            self.said[name] = self._tags(refit_tagger(tagger, self.train, self.validation, seed=self.seed))
         tagger = self._timed(
             "blend",
-            lambda: fit_tagger(retriever, self.train, self.validation, seed=self.seed, encoder=tuned),
+            lambda: fit_tagger(retriever, self.train, self.validation, seed=self.seed, encoder=selected),
         )
-        refitted = refit_retriever(tagger, self.train, self.validation, seed=self.seed)
-        self.said["blend"] = [each.tags for each in refitted.tag(self.test)]
-        # What the same weights give without the validation rows in the retriever.
-        self.said["blend_before_refit"] = [each.tags for each in tagger.tag(self.test)]
-        decision = tagger.retriever_decision
-        self.said["retriever"] = decision.all_tags(retriever.scores(self.test), vocabulary)
+        self.said["blend_before_refit"] = self._tags(tagger)
+        refitted = refit_tagger(tagger, self.train, self.validation, encoder=final, seed=self.seed)
+        self.said["blend"] = self._tags(refitted)
         decision = tune_on_few_rows(
-            sigmoid(tuned.log_odds(texts_of(self.validation))),
+            sigmoid(selected.log_odds(texts_of(self.validation))),
             [question.tags for question in self.validation],
             vocabulary,
             seed=self.seed,
         )
-        self.said["encoder"] = decision.all_tags(sigmoid(tuned.log_odds(texts_of(self.test))), vocabulary)
+        for name, encoder in (("encoder", final), ("encoder_before_refit", selected)):
+            scores = sigmoid(encoder.log_odds(texts_of(self.test)))
+            self.said[name] = decision.all_tags(scores, vocabulary)
+
+    def _tags(self, tagger: Tagger) -> Tags:
+        return [each.tags for each in tagger.tag(self.test)]
 
     def _timed(self, name: str, work: Callable[[], Any]) -> Any:
         started = time.process_time()
@@ -135,7 +160,7 @@ def show(lines: Sequence[dict[str, Any]]) -> None:
         seconds = mean(line["cpu_seconds"].get(name, 0.0) for line in lines)
         each = " ".join(f"{value:.3f}" for value in micro)
         print(
-            f"{name:18} micro {mean(micro):.3f}{spread} ({each})  macro {mean(macro):.3f}  {seconds:6.1f} s"
+            f"{name:22} micro {mean(micro):.3f}{spread} ({each})  macro {mean(macro):.3f}  {seconds:6.1f} s"
         )
     for line in lines:
         best, value, low, high = line["blend_minus_best_part"]

@@ -112,6 +112,10 @@ class TunedEncoder:
         """The tags that it scores, in the order of the columns."""
         return self._head.tags
 
+    def weights(self) -> Mapping[str, Tensor]:
+        """Everything that was tuned, by name."""
+        return self._head.parameters()
+
     def log_odds(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Log-odds that a text has a tag, texts by tags.
 

@@ -127,23 +127,25 @@ def fit_tagger(
     return Tagger(retriever, style or PromptStyle(), alone, mix, report, asking, blend)
 
 
-def refit_retriever(
+def refit_tagger(
     tagger: Tagger,
     train: Sequence[Question],
     validation: Sequence[Question],
     *,
+    encoder: TagClassifier | None = None,
     seed: int = 0,
     n_jobs: int = 1,
 ) -> Tagger:
-    """The tagger with its retriever fitted on the validation rows, too; everything else stays.
+    """The tagger with its retriever fitted on the validation rows, too, and an encoder that knows them.
 
-    Weights and thresholds need rows that the retriever has not seen. Once they are chosen, these rows are
-    worth more as training rows (``docs/quality.md``). The vocabulary stays that of the training rows.
+    Weights and thresholds need rows that retriever and encoder have not seen. Once they are chosen, these
+    rows are worth more as training rows (``docs/quality.md``). The vocabulary stays the same.
 
     Args:
         tagger: what ``fit_tagger`` made of the same rows.
         train: the rows that its retriever was fitted on.
         validation: the rows that its weights were fitted on.
+        encoder: the tuned encoder after ``refit_encoder``; None keeps that of the tagger.
         seed: as for the fit of its retriever.
         n_jobs: threads.
 
@@ -160,7 +162,11 @@ def refit_retriever(
         options=first.options,
         embedder=None if first.embedding is None else first.embedding.embedder,
     )
-    return replace(tagger, retriever=retriever)
+    blend = tagger.blend
+    if blend is not None and encoder is not None:
+        check_scorer(encoder, first.vocabulary)
+        blend = replace(blend, encoder=encoder)
+    return replace(tagger, retriever=retriever, blend=blend)
 
 
 @dataclass(frozen=True)

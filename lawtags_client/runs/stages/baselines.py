@@ -203,7 +203,7 @@ class _Fitting:
         )
 
     def _add_retriever(self, system: str, retriever: Retriever, *, keep: bool) -> None:
-        from lawtags_client.tagging.fitting import fit_tagger, refit_retriever
+        from lawtags_client.tagging.fitting import fit_tagger, refit_tagger
         from lawtags_client.tagging.storage import load_tagger, save_tagger
 
         recipe = self._context.recipe
@@ -228,7 +228,7 @@ class _Fitting:
             # The one that is kept is judged, not the one in memory.
             tagger = load_tagger(folder, embedder=self._embedder)
         # Like the tagger, it knows the validation rows once its threshold is chosen.
-        tagger = refit_retriever(
+        tagger = refit_tagger(
             tagger, training, validation, seed=recipe.training.seed, n_jobs=recipe.retriever.threads
         )
         scores = tagger.scores(testing)

@@ -19,7 +19,7 @@ class FitBlend:
     """Fits the blend as ``predict`` does, and predicts the test rows."""
 
     name = "blend"
-    version = 2
+    version = 3
     leaves = BlendOutput
 
     def inputs(self, context: RunContext) -> Mapping[str, object]:
@@ -43,7 +43,7 @@ class FitBlend:
 
 
 def _predicted(context: RunContext) -> list[Prediction] | None:
-    from lawtags_client.tagging.fitting import fit_tagger, refit_retriever
+    from lawtags_client.tagging.fitting import fit_tagger, refit_tagger
 
     encoder = encoder_of(context).encoder
     tuned = load_tuned(context, encoder)
@@ -58,12 +58,13 @@ def _predicted(context: RunContext) -> list[Prediction] | None:
         optimize=recipe.evaluation.optimize,
         abstain_below=recipe.evaluation.abstain_below,
         seed=recipe.training.seed,
-        encoder=tuned,
+        encoder=tuned.selected,
     )
-    tagger = refit_retriever(
+    tagger = refit_tagger(
         tagger,
         questions["training"],
         questions["validation"],
+        encoder=tuned.final,
         seed=recipe.training.seed,
         n_jobs=recipe.retriever.threads,
     )

@@ -1,5 +1,7 @@
 """Encoder: tunes a small encoder to give tags, on this machine, and scores it as a system of its own.
 
+It is tuned on the training rows. The validation rows choose the epoch and the threshold, and are then learned
+as well, in one more epoch over both.
 ``tuning_beside`` does most of it while the platform's job runs: what it has reached is in the run's folder,
 and the stage goes on from there.
 """
@@ -7,13 +9,15 @@ and the stage goes on from there.
 from __future__ import annotations
 
 import asyncio
+import shutil
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lawtags_client.encoder.tuning import TuningOptions, TuningStoppedError, tune_encoder
+from lawtags_client.encoder.tuning import TuningOptions, TuningStoppedError, refit_encoder, tune_encoder
 from lawtags_client.errors import LawtagsError
 from lawtags_client.runs.outputs import CurateOutput, EncoderOutput
 from lawtags_client.runs.predictions import prediction, remove_predictions, write_predictions
@@ -33,13 +37,27 @@ if TYPE_CHECKING:
 FOLDER = "encoder"
 """The folder of the tuned encoder, in the folder of a run."""
 SYSTEM = "encoder"
+_FINAL = "final"
+
+
+@dataclass(frozen=True, slots=True)
+class TunedEncoders:
+    """The tuned encoder of a run, before and after it has learned the validation rows.
+
+    Args:
+        selected: has not seen them: weights and thresholds are fitted on its scores.
+        final: gives the tags; ``selected`` where there are no validation rows.
+    """
+
+    selected: TunedEncoder
+    final: TunedEncoder
 
 
 class TuneEncoder:
-    """Tunes the encoder on the training rows, and keeps the epoch that is best on the validation rows."""
+    """Tunes the encoder, keeps the epoch that is best on the validation rows, and goes on with these."""
 
     name = "encoder"
-    version = 3
+    version = 4
     leaves = EncoderOutput
 
     def inputs(self, context: RunContext) -> Mapping[str, object]:
@@ -69,7 +87,8 @@ class TuneEncoder:
         finally:
             stop.set()
         written = await asyncio.to_thread(_predict, context, tuned)
-        record = tuned.record
+        record = tuned.selected.record
+        records = [record] if tuned.final is tuned.selected else [record, tuned.final.record]
         return EncoderOutput(
             files=file_digests(context.folder, [*tuned_files(context.folder), *written]),
             summary={
@@ -78,7 +97,7 @@ class TuneEncoder:
                 "validation loss": round(min(record.validation_losses), 3)
                 if record.validation_losses
                 else None,
-                "tuning CPU seconds": record.seconds,
+                "tuning CPU seconds": round(sum(each.seconds for each in records), 1),
             },
         )
 
@@ -131,13 +150,28 @@ def tunable(context: RunContext) -> tuple[Encoder | None, str]:
 
 
 def tuned_files(folder: Path) -> list[Path]:
-    """The files of the tuned encoder in a run's folder."""
+    """The files of the tuned encoder in a run's folder, before and after the validation rows."""
+    first = folder / FOLDER
+    return [path for each in dict.fromkeys((first, _final_folder(folder))) for path in _files(each)]
+
+
+def final_files(folder: Path) -> list[Path]:
+    """The files of the encoder that gives the tags, in a run's folder."""
+    return _files(_final_folder(folder))
+
+
+def _final_folder(folder: Path) -> Path:
+    first = folder / FOLDER
+    return first / _FINAL if (first / _FINAL).is_dir() else first
+
+
+def _files(folder: Path) -> list[Path]:
     from lawtags_client.encoder.tuned_encoder import DOCUMENT, WEIGHTS
 
-    return [folder / FOLDER / name for name in (DOCUMENT, WEIGHTS)]
+    return [folder / name for name in (DOCUMENT, WEIGHTS)]
 
 
-def load_tuned(context: RunContext, encoder: Encoder | None) -> TunedEncoder | None:
+def load_tuned(context: RunContext, encoder: Encoder | None) -> TunedEncoders | None:
     """The tuned encoder of a run; None if it has none.
 
     Args:
@@ -151,7 +185,9 @@ def load_tuned(context: RunContext, encoder: Encoder | None) -> TunedEncoder | N
     found = context.find(EncoderOutput)
     if encoder is None or found is None or found.absent is not None:
         return None
-    return encoder.tuned(context.folder / FOLDER)
+    selected, final = context.folder / FOLDER, _final_folder(context.folder)
+    first = encoder.tuned(selected)
+    return TunedEncoders(first, first if final == selected else encoder.tuned(final))
 
 
 def _show(context: RunContext, done: int, total: int, text: str) -> None:
@@ -160,31 +196,61 @@ def _show(context: RunContext, done: int, total: int, text: str) -> None:
 
 def _tune(
     context: RunContext, encoder: Encoder, stop: threading.Event, on_progress: Callable[[int, int, str], None]
-) -> TunedEncoder:
+) -> TunedEncoders:
     from lawtags_client.tagging.embedding_signals import texts_of
     from lawtags_client.tagging.vocabulary import Vocabulary
 
-    questions, options = questions_of(context), context.recipe.encoder
-    vocabulary = Vocabulary.from_questions(questions["training"])
-    return tune_encoder(
+    questions, folder = questions_of(context), context.folder / FOLDER
+    training, validation = questions["training"], questions["validation"]
+    vocabulary, options = Vocabulary.from_questions(training), _options(context)
+    known = [*training, *validation] if validation else []
+    steps, last = 0, -(-len(known) // options.batch_size)
+
+    def first(done: int, total: int, text: str) -> None:
+        nonlocal steps
+        steps = total
+        on_progress(done, total + last, text)
+
+    selected = tune_encoder(
         encoder.tuning_base,
-        texts_of(questions["training"]),
+        texts_of(training),
         vocabulary.tags,
-        _labels(questions["training"], vocabulary),
-        validation_texts=texts_of(questions["validation"]),
-        validation_labels=_labels(questions["validation"], vocabulary),
-        folder=context.folder / FOLDER,
-        options=TuningOptions(
-            epochs=options.epochs,
-            batch_size=options.batch_size,
-            learning_rate=options.learning_rate,
-            head_learning_rate=options.head_learning_rate,
-            max_tokens=options.max_tokens,
-            seed=context.recipe.training.seed,
-            threads=context.recipe.retriever.threads,
-        ),
-        on_progress=on_progress,
+        _labels(training, vocabulary),
+        validation_texts=texts_of(validation),
+        validation_labels=_labels(validation, vocabulary),
+        folder=folder,
+        options=options,
+        on_progress=first,
         stop=stop,
+    )
+    if not known:
+        shutil.rmtree(folder / _FINAL, ignore_errors=True)
+        return TunedEncoders(selected, selected)
+    final = refit_encoder(
+        selected,
+        encoder.tuning_base,
+        texts_of(known),
+        _labels(known, vocabulary),
+        folder=folder / _FINAL,
+        options=options,
+        on_progress=lambda done, total, text: on_progress(
+            steps + done, steps + total, f"{text}, with the validation rows"
+        ),
+        stop=stop,
+    )
+    return TunedEncoders(selected, final)
+
+
+def _options(context: RunContext) -> TuningOptions:
+    options = context.recipe.encoder
+    return TuningOptions(
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        head_learning_rate=options.head_learning_rate,
+        max_tokens=options.max_tokens,
+        seed=context.recipe.training.seed,
+        threads=context.recipe.retriever.threads,
     )
 
 
@@ -192,7 +258,7 @@ def _labels(questions: Sequence[Question], vocabulary: Vocabulary) -> NDArray[np
     return vocabulary.labels([question.tags for question in questions]).astype("uint8")
 
 
-def _predict(context: RunContext, tuned: TunedEncoder) -> list[Path]:
+def _predict(context: RunContext, tuned: TunedEncoders) -> list[Path]:
     from lawtags_client.tagging.calibration import fit_platt
     from lawtags_client.tagging.decision import tune_on_few_rows
     from lawtags_client.tagging.embedding_signals import texts_of
@@ -203,7 +269,7 @@ def _predict(context: RunContext, tuned: TunedEncoder) -> list[Path]:
     questions = questions_of(context)
     vocabulary = Vocabulary.from_questions(questions["training"])
     validation, testing = questions["validation"], questions["testing"]
-    known = tuned.log_odds(texts_of(validation))
+    known = tuned.selected.log_odds(texts_of(validation))
     # The tuning stops early, which leaves probabilities too low.
     offset, slope = fit_platt(known, _labels(validation, vocabulary))
     decision = tune_on_few_rows(
@@ -215,7 +281,7 @@ def _predict(context: RunContext, tuned: TunedEncoder) -> list[Path]:
         abstain_below=context.recipe.evaluation.abstain_below,
         seed=context.recipe.training.seed,
     )
-    scores = sigmoid(offset + slope * tuned.log_odds(texts_of(testing)))
+    scores = sigmoid(offset + slope * tuned.final.log_odds(texts_of(testing)))
     rows = [
         prediction(
             number,

@@ -31,11 +31,10 @@ from lawtags_client.runs.probabilities import write_probabilities
 from lawtags_client.runs.rows import RowLog, read_rows
 from lawtags_client.runs.stage import RunContext, file_digests
 from lawtags_client.runs.stages.baselines import decisions_of, encoder_of, load_retriever, questions_of
-from lawtags_client.runs.stages.encoder import load_tuned, tuned_files
+from lawtags_client.runs.stages.encoder import TunedEncoders, final_files, load_tuned
 from lawtags_client.runs.tokens import token_counter
 
 if TYPE_CHECKING:
-    from lawtags_client.encoder.tuned_encoder import TunedEncoder
     from lawtags_client.tagging._numpy import Floats
     from lawtags_client.tagging.mix import FitReport, Tagger
     from lawtags_client.tagging.prompt import PromptStyle
@@ -56,7 +55,7 @@ class Predict:
     """
 
     name = "predict"
-    version = 7
+    version = 8
     leaves = PredictOutput
 
     def inputs(self, context: RunContext) -> Mapping[str, object]:
@@ -157,7 +156,7 @@ def _staged(context: RunContext, tagger: Tagger) -> Path:
     shutil.rmtree(new, ignore_errors=True)
     save_tagger(tagger, new)
     if tagger.blend is not None:
-        for path in tuned_files(context.folder):
+        for path in final_files(context.folder):
             atomic_write_bytes(new / ENCODER_FOLDER / path.name, path.read_bytes())
     return new
 
@@ -300,9 +299,9 @@ def _fit(
     questions: Mapping[str, Sequence[Question]],
     evidence: Sequence[Mapping[str, float] | None],
     retriever: Retriever,
-    encoder: TunedEncoder | None,
+    encoder: TunedEncoders | None,
 ) -> Tagger:
-    from lawtags_client.tagging.fitting import fit_tagger, refit_retriever
+    from lawtags_client.tagging.fitting import fit_tagger, refit_tagger
 
     recipe = context.recipe
     tagger = fit_tagger(
@@ -316,12 +315,13 @@ def _fit(
         optimize=recipe.evaluation.optimize,
         abstain_below=recipe.evaluation.abstain_below,
         seed=recipe.training.seed,
-        encoder=encoder,
+        encoder=None if encoder is None else encoder.selected,
     )
-    return refit_retriever(
+    return refit_tagger(
         tagger,
         questions["training"],
         questions["validation"],
+        encoder=None if encoder is None else encoder.final,
         seed=recipe.training.seed,
         n_jobs=recipe.retriever.threads,
     )

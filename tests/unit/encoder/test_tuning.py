@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lawtags_client.encoder.folder import EncoderFolder
 from lawtags_client.encoder.tuned_encoder import TunedEncoder, load_tuned_encoder
-from lawtags_client.encoder.tuning import TuningOptions, TuningStoppedError, tune_encoder
+from lawtags_client.encoder.tuning import TuningOptions, TuningStoppedError, refit_encoder, tune_encoder
 from lawtags_client.errors import ConfigurationError, DataError
 
 TAGS = ["lease", "tax", "copyright"]
@@ -180,6 +180,34 @@ def test_without_validation_rows_all_epochs_count(base: EncoderFolder, tmp_path:
     tuned = tune(base, tmp_path, replace(OPTIONS, epochs=2), held=0)
     assert (tuned.record.epochs, tuned.record.best_epoch) == (2, 2)
     assert tuned.record.validation_losses == ()
+
+
+def test_more_rows_are_learned_by_going_on(base: EncoderFolder, whole: Path, tmp_path: Path) -> None:
+    tuned = load_tuned_encoder(whole, base)
+    before = tuned.log_odds(HELD)
+    texts, labels = [*TEXTS, *HELD], np.concatenate([LABELS, HELD_LABELS])
+
+    def refit(folder: Path, stop: threading.Event | None = None, last: int = 0) -> TunedEncoder:
+        def progress(done: int, total: int, text: str) -> None:
+            assert total == 9
+            if stop is not None and done == last:
+                stop.set()
+
+        return refit_encoder(
+            tuned, base, texts, labels, folder=folder, options=OPTIONS, on_progress=progress, stop=stop
+        )
+
+    found = refit(tmp_path / "once")
+    assert (found.record.epochs, found.record.validation_losses) == (1, ())
+    signs = np.where(HELD_LABELS == 1, -1, 1)
+    loss = [np.logaddexp(0, signs * log_odds).sum() for log_odds in (before, found.log_odds(HELD))]
+    assert loss[1] < loss[0]
+    assert np.array_equal(tuned.log_odds(HELD), before), "the encoder that it goes on from stays as it is"
+    # Stopped and resumed, it ends alike; asked again, it is loaded.
+    with pytest.raises(TuningStoppedError):
+        refit(tmp_path / "twice", threading.Event(), 4)
+    assert refit(tmp_path / "twice").identity == found.identity
+    assert refit(tmp_path / "once", threading.Event(), 1).identity == found.identity
 
 
 def test_it_stops_early_and_keeps_the_best_epoch(base: EncoderFolder, tmp_path: Path) -> None:

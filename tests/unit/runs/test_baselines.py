@@ -26,7 +26,7 @@ from lawtags_client.runs.progress import LoggedProgress, Progress
 from lawtags_client.runs.recipe import parse_recipe
 from lawtags_client.runs.stage import RunContext, intact
 from lawtags_client.runs.stages.baselines import FOLDER, OUT_OF_FOLD, Baselines, encoder_of, load_retriever
-from lawtags_client.tagging.fitting import fit_tagger, refit_retriever
+from lawtags_client.tagging.fitting import fit_tagger, refit_tagger
 from lawtags_client.tagging.question import read_questions
 from lawtags_client.tagging.retriever import Retriever
 from lawtags_client.tagging.vocabulary import Vocabulary
@@ -105,7 +105,7 @@ async def test_the_words_are_shown_first_and_the_kept_retriever_is_judged_with_t
     assert (kept.out_of_fold == fitted.out_of_fold).all()
     assert (kept.scores(testing) == fitted.scores(testing)).all()
     tagger = fit_tagger(kept, training, validation, seed=42)
-    judged = refit_retriever(tagger, training, validation, seed=42)
+    judged = refit_tagger(tagger, training, validation, seed=42)
     given = judged.tag(testing)
     rows = read_prediction_rows(made.folder, "retriever")
     assert [row.tags for row in rows] == [tagged.tags for tagged in given]
@@ -117,7 +117,7 @@ async def test_the_words_are_shown_first_and_the_kept_retriever_is_judged_with_t
 
     words = Retriever.fit(training, Vocabulary.from_questions(training), seed=42)
     tagger = fit_tagger(words, training, validation, seed=42)
-    alone = refit_retriever(tagger, training, validation, seed=42).tag(testing)
+    alone = refit_tagger(tagger, training, validation, seed=42).tag(testing)
     told_words = read_prediction_rows(made.folder, "retriever_words")
     assert [row.tags for row in told_words] == [tagged.tags for tagged in alone]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -22,8 +23,17 @@ from lawtags_client.runs.predictions import predictions_path, read_prediction_ro
 from lawtags_client.runs.probabilities import probabilities_path
 from lawtags_client.runs.stage import RunContext, intact
 from lawtags_client.runs.stages.baselines import encoder_of, questions_of
-from lawtags_client.runs.stages.encoder import FOLDER, TuneEncoder, load_tuned, tuned_files, tuning_beside
-from lawtags_client.tagging.fitting import fit_tagger
+from lawtags_client.runs.stages.encoder import (
+    FOLDER,
+    TuneEncoder,
+    _tune,
+    final_files,
+    load_tuned,
+    tuned_files,
+    tuning_beside,
+)
+from lawtags_client.tagging.embedding_signals import texts_of
+from lawtags_client.tagging.fitting import fit_tagger, refit_tagger
 from lawtags_client.tagging.mix import Tagger
 from lawtags_client.tagging.retriever import Retriever
 from lawtags_client.tagging.storage import ENCODER_FOLDER, load_tagger, save_tagger
@@ -55,6 +65,10 @@ def notes(made: RunContext) -> str:
     return "\n".join(made.progress.notes)
 
 
+def weights(made: RunContext) -> list[bytes]:
+    return [path.read_bytes() for path in tuned_files(made.folder) if path.suffix == ".safetensors"]
+
+
 async def until(found: Path) -> None:
     ends = time.monotonic() + 120
     while not found.exists():
@@ -77,16 +91,55 @@ async def test_the_stage_ends_alike_whether_or_not_it_began_beside_the_job(
         await until(made.folder / FOLDER / "checkpoint" / "state.safetensors")
     assert "encoder, beside the job: step" in notes(made)
     done = await TuneEncoder().run(made)
-    assert [path.read_bytes() for path in tuned_files(made.folder)[1:]] == [
-        path.read_bytes() for path in tuned_files(whole.folder)[1:]
-    ]
+    assert weights(made) == weights(whole)
     rows = read_prediction_rows(made.folder, "encoder")
     assert rows == read_prediction_rows(whole.folder, "encoder")
     assert all(row.held and row.tags and row.scores for row in rows)
 
     # Done again, nothing is computed: the result is loaded.
-    monkeypatch.setattr(tuning, "_Training", None)
+    monkeypatch.setattr(tuning, "TuningLoop", None)
     assert (await TuneEncoder().run(made)).files == done.files
+
+
+async def test_the_validation_rows_are_learned_once_they_have_chosen(
+    tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = context(tmp_path, encoder)
+    steps: list[tuple[float, float | None]] = []
+    monkeypatch.setattr(made.progress, "update", lambda done, total, text: steps.append((done, total)))
+    made.outputs["encoder"] = await TuneEncoder().run(made)
+    tuned = load_tuned(made, encoder_of(made).encoder)
+    assert tuned is not None
+    validation = questions_of(made)["validation"]
+    vocabulary = Vocabulary.from_questions(questions_of(made)["training"])
+    labels = vocabulary.labels([question.tags for question in validation])
+    losses = [
+        np.logaddexp(0, np.where(labels, -1, 1) * each.log_odds(texts_of(validation))).sum()
+        for each in (tuned.selected, tuned.final)
+    ]
+    assert losses[1] < losses[0]
+    assert tuned.final.record.epochs == 1
+    # One bar for both, which ends where it should.
+    done = [step for step, total in steps if total]
+    assert done == sorted(done)
+    assert steps[-1][0] == steps[-1][1]
+    assert len({total for _, total in steps}) == 1
+
+
+async def test_without_validation_rows_there_is_one_encoder(tmp_path: Path, encoder: Path) -> None:
+    made = context(tmp_path, encoder, epochs=1)
+    made.outputs["encoder"] = await TuneEncoder().run(made)
+    assert len(tuned_files(made.folder)) == 4
+    assert final_files(made.folder) == tuned_files(made.folder)[2:]
+
+    questions = {**questions_of(made), "validation": []}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("lawtags_client.runs.stages.encoder.questions_of", lambda context: questions)
+        embedder = encoder_of(made).encoder
+        assert embedder is not None
+        tuned = _tune(made, embedder, threading.Event(), lambda done, total, text: None)
+    assert tuned.final is tuned.selected
+    assert final_files(made.folder) == tuned_files(made.folder)
 
 
 async def test_the_encoder_abstains_where_the_recipe_says_so(tmp_path: Path, encoder: Path) -> None:
@@ -156,8 +209,10 @@ async def test_a_tagger_with_a_tuned_encoder_loads_as_it_was_saved(tmp_path: Pat
     retriever = Retriever.fit(training, Vocabulary.from_questions(training), embedder=embedder)
     tuned = load_tuned(made, embedder)
     assert tuned is not None
-    tagger = fit_tagger(retriever, training, questions["validation"], encoder=tuned)
+    tagger = fit_tagger(retriever, training, questions["validation"], encoder=tuned.selected)
+    tagger = refit_tagger(tagger, training, questions["validation"], encoder=tuned.final)
     assert tagger.blend is not None
+    assert tagger.blend.encoder is tuned.final
 
     folder = tmp_path / "tagger"
     save(made, tagger, folder)
@@ -199,7 +254,9 @@ async def test_a_large_encoder_embeds_and_the_small_one_of_the_package_is_tuned(
     questions = questions_of(made)
     training = questions["training"]
     retriever = Retriever.fit(training, Vocabulary.from_questions(training), embedder=embedder)
-    tagger = fit_tagger(retriever, training, questions["validation"], encoder=tuned)
+    assert tuned is not None
+    tagger = fit_tagger(retriever, training, questions["validation"], encoder=tuned.selected)
+    tagger = refit_tagger(tagger, training, questions["validation"], encoder=tuned.final)
     save(made, tagger, tmp_path / "tagger")
     # Nobody has to name the encoder: it is found by its identity.
     assert load_tagger(tmp_path / "tagger").tag(training[:5]) == tagger.tag(training[:5])
@@ -208,7 +265,7 @@ async def test_a_large_encoder_embeds_and_the_small_one_of_the_package_is_tuned(
 def save(made: RunContext, tagger: Tagger, folder: Path) -> None:
     save_tagger(tagger, folder)
     (folder / ENCODER_FOLDER).mkdir(exist_ok=True)
-    for path in tuned_files(made.folder):
+    for path in final_files(made.folder):
         (folder / ENCODER_FOLDER / path.name).write_bytes(path.read_bytes())
 
 

@@ -285,7 +285,7 @@ async def test_a_run_with_an_encoder_repeats_its_tuning_and_the_blend(
     assert {"blend", "encoder", "retriever", "retriever_words"} < found.systems.keys()
     assert {row.a for row in found.differences} == {"blend"}
     # What is there is not tuned again.
-    monkeypatch.setattr(tuning, "_Training", None)
+    monkeypatch.setattr(tuning, "TuningLoop", None)
     (folder / FILE).unlink()
     await go(folder, data, 2, recipe=encoder)
     assert verdict_in(folder) == found

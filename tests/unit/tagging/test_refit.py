@@ -16,7 +16,7 @@ from lawtags_client.tagging import (
     Vocabulary,
     fit_tagger,
 )
-from lawtags_client.tagging.fitting import refit_retriever
+from lawtags_client.tagging.fitting import refit_tagger
 from lawtags_client.tagging.storage import load_tagger, save_tagger
 
 from .conftest import made_up_first_tokens
@@ -34,7 +34,7 @@ def test_only_the_retriever_learns_from_the_validation_rows(
     tmp_path: Path, retriever: Retriever, train: list[Question], validation: list[Question]
 ) -> None:
     before = fitted(retriever, train, validation)
-    after = refit_retriever(before, train, validation)
+    after = refit_tagger(before, train, validation)
     assert replace(after, retriever=before.retriever) == before
     assert after.vocabulary == before.vocabulary
     assert len(after.retriever.row_tags) == len(train) + len(validation)
@@ -54,13 +54,13 @@ def test_a_tag_of_validation_rows_alone_is_not_learned(
     vocabulary = Vocabulary.from_questions(train)
     strange = [replace(question, tags=(*question.tags, "admiralty")) for question in validation]
     before = fitted(Retriever.fit(train, vocabulary), train, strange)
-    assert "admiralty" not in refit_retriever(before, train, strange).vocabulary
+    assert "admiralty" not in refit_tagger(before, train, strange).vocabulary
 
 
 def test_the_embeddings_are_fitted_again(train: list[Question], validation: list[Question]) -> None:
     embedder = Meanings()
     retriever = Retriever.fit(train, Vocabulary.from_questions(train), embedder=embedder)
-    after = refit_retriever(fit_tagger(retriever, train, validation), train, validation)
+    after = refit_tagger(fit_tagger(retriever, train, validation), train, validation)
     assert after.retriever.embedding is not None
     assert after.retriever.embedding.embedder is embedder
     assert len(after.retriever.embedding.vectors) == len(train) + len(validation)
