@@ -68,10 +68,11 @@ def _as_command(function: Callable[Concatenate[Session, P], None], profile: obje
         verbose: int = 0,
         no_input: bool = False,
         log_format: LogFormat = "text",
+        before_work: Callable[[Session], None] | None = None,
         **given: object,
     ) -> None:
         try:
-            session = Session(as_json, profile, verbose, no_input, log_format)
+            session = Session(as_json, profile, verbose, no_input, log_format, before_work=before_work)
             cast(Callable[..., None], function)(session, **given)
         except KeyboardInterrupt:
             raise typer.Exit(_INTERRUPTED) from None

@@ -177,6 +177,7 @@ def _forget(
     from lawtags_client.curation import forget_questions
     from lawtags_client.curation.forget.forget_list import load_forget_list
 
+    session.begin()
     record = forget_questions(out, forget, count_tokens=count_tokens)
     missing = load_forget_list(forget).named(record["not_found"])
     if session.json:

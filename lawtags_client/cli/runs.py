@@ -333,7 +333,9 @@ def report(session: Session, run: Run, runs: Runs = DEFAULT_RUNS) -> None:
     from lawtags_client.runs.overview import find_run
     from lawtags_client.runs.report import rebuild_report
 
-    path = rebuild_report(find_run(runs, run))
+    folder = find_run(runs, run)
+    session.begin()
+    path = rebuild_report(folder)
     if session.json:
         session.emit({"report": str(path)})
     else:

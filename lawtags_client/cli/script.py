@@ -16,10 +16,15 @@ def run_script(function: Callable[..., None], description: str | None) -> None:
         function: the command.
         description: what ``--help`` says, in place of the command's own words.
     """
+    script(function, description)()
+
+
+def script(function: Callable[..., None], description: str | None) -> typer.Typer:
+    """The application of :func:`run_script`."""
     app = typer.Typer(
         pretty_exceptions_enable=False,
         add_completion=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.command(help=description)(with_dry_run(function))
-    app()
+    return app

@@ -56,6 +56,7 @@ class Session:
         log_format: ``text``, or ``json`` for one JSON object per line on stderr.
         cancel_on_interrupt: whether Ctrl-C cancels the followed job, too.
         followed: returns the id of the job on the platform that the command follows at the moment.
+        before_work: called once all arguments are checked; a dry run ends there.
     """
 
     json: bool = False
@@ -65,6 +66,7 @@ class Session:
     log_format: LogFormat = "text"
     cancel_on_interrupt: bool = False
     followed: Callable[[], str | None] = lambda: None
+    before_work: Callable[[Session], None] | None = None
 
     def __post_init__(self) -> None:
         level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(self.verbose, 2)]
@@ -182,6 +184,11 @@ class Session:
             return False
         return typer.confirm(question)
 
+    def begin(self) -> None:
+        """Say that the arguments are checked and the command's work begins; ``run`` does so by itself."""
+        if self.before_work is not None:
+            self.before_work(self)
+
     def run(self, work: Coroutine[object, None, T], *, left_behind: str | None = None) -> T:
         """Run async work to its end, or stop it at once on Ctrl-C or SIGTERM.
 
@@ -192,4 +199,8 @@ class Session:
         # Not at the top: the help, which needs no event loop, would take a fifth longer.
         from lawtags_client.cli.interruption import run_interruptible
 
+        with contextlib.ExitStack() as unused:
+            unused.callback(work.close)
+            self.begin()
+            unused.pop_all()
         return run_interruptible(self, work, left_behind=left_behind)

@@ -70,6 +70,8 @@ def upload(
 
     from lawtags_client.platform.choice import require_v1
 
+    _check_names(dataset=dataset)
+
     async def work() -> UploadedDataset:
         async with session.client() as nemo:
             await require_v1(nemo, "lawtags upload", _ON_HELIX)
@@ -123,6 +125,7 @@ def customize(
     _check_names(dataset=dataset, config=config, output_model=output_model)
     if not learning_rate:
         raise ConfigurationError("--learning-rate must be above 0", hint="For example: --learning-rate 1e-4")
+    hyperparameters = parse_settings(settings or [])
 
     async def work() -> Job:
         async with session.client() as nemo:
@@ -137,7 +140,7 @@ def customize(
                 max_steps=max_steps,
                 output_model=output_model,
                 intent=intent,
-                hyperparameters=parse_settings(settings or []),
+                hyperparameters=hyperparameters,
                 wandb=WandBData(project=wandb_project, entity=wandb_entity) if wandb_project else None,
             )
             await _follow(session, nemo, job, wait=wait)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,17 +76,48 @@ def on_dask(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def executor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def executor() -> Iterator[Any]:
     """Ray with two processors, which is too few for Curator's default executor."""
     from nemo_curator.backends.ray_data import RayDataExecutor
-    from nemo_curator.core.client import RayClient
 
-    # Curator starts ``ray`` by its name.
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    client = RayClient(num_cpus=2, include_dashboard=False)
-    client.start()
-    yield RayDataExecutor()
-    client.stop()
+    with _ray_cluster() as address:
+        # The executor connects to it, and disconnects after each pipeline.
+        os.environ["RAY_ADDRESS"] = address
+        yield RayDataExecutor()
+
+
+@contextmanager
+def _ray_cluster() -> Iterator[str]:
+    """A cluster of one node; ``ray start`` gives its node only 30 s, which a busy machine exceeds."""
+    for attempt in range(5):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            address = f"127.0.0.1:{free.getsockname()[1]}"
+        command = [Path(sys.executable).with_name("ray"), "start", "--head", "--block", "--num-cpus", "2"]
+        command += ["--node-ip-address", "127.0.0.1", "--port", address.rpartition(":")[2]]
+        command += ["--include-dashboard", "false", "--disable-usage-stats"]
+        with subprocess.Popen(command) as process:
+            try:
+                if _answers(address, process):
+                    yield address
+                    return
+            finally:
+                process.terminate()
+        print(f"ray start ended with {process.returncode}, attempt {attempt + 1}")
+    raise AssertionError("Ray did not start")
+
+
+def _answers(address: str, process: subprocess.Popen[bytes]) -> bool:
+    import ray
+
+    while process.poll() is None:
+        try:
+            ray.init(address=address)
+        except (ConnectionError, RuntimeError):
+            time.sleep(1)
+        else:
+            ray.shutdown()
+            return True
+    return False
 
 
 def _run(executor: Any, files: list[str], *stages: Any) -> Any:
