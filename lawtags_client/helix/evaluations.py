@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Mapping
 
-from lawtags_client.errors import ConfigurationError, ProtocolError
+from lawtags_client.closing import closing
+from lawtags_client.errors import ConfigurationError
 from lawtags_client.helix.collection import HelixListing, Place
 from lawtags_client.helix.evaluation_service import EVALUATION, EvaluationTransport
 from lawtags_client.helix.jobs import JobRoutes
@@ -128,8 +128,8 @@ class HelixEvaluations(JobRoutes[HelixEvaluationJob]):
             NotFoundError: the job does not exist, or has no scores, as one that failed.
             ProtocolError: the result is not what the API promises.
         """
-        body = await self.read_result(reference, AGGREGATE)
-        return parse(AggregateScores, self._decoded(body, reference), self._place.http)
+        call = Call("GET", self._download(reference, AGGREGATE), headers={"accept": "*/*"})
+        return parse(AggregateScores, await self._place.http.json(call), self._place.http)
 
     async def rows(self, reference: str) -> AsyncIterator[HelixScoredRow]:
         """The rows of a finished evaluation with their scores, as they arrive.
@@ -138,10 +138,10 @@ class HelixEvaluations(JobRoutes[HelixEvaluationJob]):
             NotFoundError: the job does not exist, or has no scores.
             ProtocolError: a row is not what the API promises.
         """
-        path = f"{self._of(reference)}/results/{ROWS}/download"
-        async with self._place.http.stream(Call("GET", path, headers={"accept": "*/*"})) as (_, pieces):
-            async for line in _lines(pieces):
-                yield parse(HelixScoredRow, self._decoded(line, reference), self._place.http)
+        call = Call("GET", self._download(reference, ROWS), headers={"accept": "*/*"})
+        async with closing(self._place.http.json_lines(call, _LONGEST_LINE)) as rows:
+            async for row in rows:
+                yield parse(HelixScoredRow, row, self._place.http)
 
     async def score_live(
         self,
@@ -164,16 +164,6 @@ class HelixEvaluations(JobRoutes[HelixEvaluationJob]):
         path = f"{self._place.path(EVALUATION, workspace)}/evaluate/live"
         call = Call("POST", path, json=body, repeatable=True)
         return parse(LiveScores, await self._place.http.json(call), self._place.http)
-
-    def _decoded(self, body: bytes, reference: str) -> object:
-        try:
-            return json.loads(body)
-        except (ValueError, RecursionError):
-            raise ProtocolError(
-                f"a result of the evaluation {reference} is not valid JSON",
-                hint="Evaluate again. If that fails as well, check the storage of the platform.",
-                service=self._place.http.address.service,
-            ) from None
 
 
 class StoredMetrics(HelixListing[StoredMetric]):
@@ -228,18 +218,3 @@ def _check_target(spec: HelixEvaluationSpec) -> None:
                 f"the evaluation sets params.{given[0]} and has no target",
                 hint="Set target, or leave the parameters for generation out.",
             )
-
-
-async def _lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    left = b""
-    async for piece in pieces:
-        *whole, left = (left + piece).split(b"\n")
-        for line in whole:
-            if line.strip():
-                yield line
-        if len(left) > _LONGEST_LINE:
-            raise ProtocolError(
-                "a row of the evaluation is longer than 64 MiB", hint="Score rows with shorter answers."
-            )
-    if left.strip():
-        yield left

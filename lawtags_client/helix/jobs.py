@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from lawtags_client.errors import NotFoundError
+from lawtags_client.errors import NotFoundError, ProtocolError
 from lawtags_client.helix.collection import Filter, HelixListing, Place, filter_query
 from lawtags_client.helix.names import check_name
 from lawtags_client.helix.types.common import Page
@@ -35,6 +35,7 @@ J = TypeVar("J", bound=HelixJob)
 
 _ID = re.compile(r"platform-job-[A-Za-z0-9]{8,48}")
 _LINES = 500
+_MOST_EMPTY_PAGES = 1000
 
 
 class LogCursor:
@@ -50,6 +51,15 @@ class LogCursor:
         self.task = task
         self.page: str | None = None
         self.seen = 0
+        self._left = set[str | None]()
+
+    def turn(self, page: str | None) -> bool:
+        """Go to the next page; whether it is another than all before, so that a log has an end."""
+        self._left.add(self.page)
+        if not page or page in self._left:
+            return False
+        self.page, self.seen = page, 0
+        return True
 
 
 class JobRoutes(HelixListing[J], Generic[J]):
@@ -71,6 +81,9 @@ class JobRoutes(HelixListing[J], Generic[J]):
         if not _ID.fullmatch(name):
             check_name(name, "job")
         return self._path(workspace) + join(name)
+
+    def _download(self, reference: str, result: str) -> str:
+        return f"{self._of(reference)}/results{join(result)}/download"
 
     async def get(self, reference: str) -> J:
         """Read a job.
@@ -163,19 +176,25 @@ class JobRoutes(HelixListing[J], Generic[J]):
             reference: the job.
             cursor: where to read on; moved behind the lines that are returned.
             limit: lines per page.
+
+        Raises:
+            ProtocolError: the platform names 1,000 pages in a row that are empty.
         """
-        while True:
+        for _ in range(_MOST_EMPTY_PAGES):
             page = await self.log_page(
                 reference, limit=limit, cursor=cursor.page, step=cursor.step, task=cursor.task
             )
             fresh = page.data[cursor.seen :]
-            if page.next_page and page.next_page != cursor.page:
-                cursor.page, cursor.seen = page.next_page, 0
-                if fresh:
-                    return fresh
-                continue
-            cursor.seen = max(cursor.seen, len(page.data))
-            return fresh
+            if not cursor.turn(page.next_page):
+                cursor.seen = max(cursor.seen, len(page.data))
+                return fresh
+            if fresh:
+                return fresh
+        raise ProtocolError(
+            f"the log of the job {reference} has {_MOST_EMPTY_PAGES:,} empty pages in a row",
+            hint="Read its end instead: helix.jobs.log_page(job, tail=100).",
+            service=self._place.http.address.service,
+        )
 
     async def results(self, reference: str) -> list[JobResult]:
         """What a job has left, newest first."""
@@ -199,7 +218,7 @@ class JobRoutes(HelixListing[J], Generic[J]):
             name: of the result.
             max_bytes: a larger one is an error.
         """
-        path = f"{self._of(reference)}/results{join(name)}/download"
+        path = self._download(reference, name)
         call = Call("GET", path, headers={"accept": "*/*"}, max_bytes=max_bytes)
         return (await self._place.http.send(call)).body
 
@@ -213,7 +232,7 @@ class JobRoutes(HelixListing[J], Generic[J]):
         """
         from lawtags_client.helix.result_file import write_pieces
 
-        call = Call("GET", f"{self._of(reference)}/results{join(name)}/download", headers={"accept": "*/*"})
+        call = Call("GET", self._download(reference, name), headers={"accept": "*/*"})
         async with self._place.http.stream(call) as (_, pieces):
             await write_pieces(path, pieces)
         return path

@@ -31,6 +31,8 @@ from lawtags_client.transport.paths import join
 
 Details = Mapping[str, JsonValue]
 
+_DIGITS = 20
+
 
 class StepCalls(HelixJobs):
     """The calls of a runner, beside those of all jobs.
@@ -190,7 +192,10 @@ class StepCalls(HelixJobs):
         data = await self._place.http.json(Call("POST", path, json=body, repeatable=True))
         partial = data.get("partialSuccess") if isinstance(data, dict) else None
         refused = partial.get("rejectedLogRecords") if isinstance(partial, dict) else 0
-        return int(refused) if isinstance(refused, int | str) else 0
+        # OTLP spells numbers of 64 bits as text.
+        if isinstance(refused, str):
+            return int(refused) if refused.isascii() and refused.isdigit() and len(refused) < _DIGITS else 0
+        return refused if isinstance(refused, int) else 0
 
     def _stamp(self, line: LogLine) -> int:
         """The microsecond of a line, later than that of the line before.

@@ -225,10 +225,11 @@ class HelixPlatform:
 
     async def _log(self, job_id: str, cursor: LogCursor) -> tuple[str, ...]:
         """The new lines of a job's log; a log that cannot be read costs the lines, not the run."""
-        lines: list[str] = []
+        lines, read = list[str](), 0
         try:
-            while len(lines) < _MOST_LINES:
+            while read < _MOST_LINES:
                 found = await self._helix.jobs.next_lines(job_id, cursor)
+                read += len(found)
                 lines += [line.message for line in found if line.message.strip()]
                 if not found:
                     break

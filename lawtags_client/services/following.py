@@ -33,6 +33,7 @@ EVERY = 2.5
 """Seconds from the beginning of one look at the list to the beginning of the next."""
 
 _PACE = 1.0
+_MOST_PAGES = 1000
 _PAGE_SIZES = (1000, 100)
 # A job may slip from one page to the other while they are read; only then is it asked for by itself.
 _MISSED_LOOKS = 2
@@ -149,6 +150,9 @@ class Follower(Generic[M]):
             for job_id, entry in fresh.items():
                 yield job_id, entry
             if not fresh or (page.total_pages is not None and number >= page.total_pages):
+                return
+            if number == _MOST_PAGES:
+                # What the list does not reach is asked for by itself.
                 return
             number += 1
 

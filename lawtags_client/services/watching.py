@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from lawtags_client.errors import LawtagsError, ProtocolError, RateLimitedError
+from lawtags_client.errors import DeadlineExceededError, LawtagsError, ProtocolError, RateLimitedError
 from lawtags_client.terminal import escape_controls
 from lawtags_client.transport.clock import Clock
 from lawtags_client.transport.retry import is_passing
@@ -15,6 +16,9 @@ from lawtags_client.transport.retry import is_passing
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+# Seconds that one look has at least, however short the wait is.
+_LEAST = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +62,35 @@ class Poller:
             LawtagsError: an error that will not pass, or one that lasted longer than the patience.
         """
         while True:
+            since = self._answered if self._answered is not None else self._begin
+            left = since + self._patience.silence - self._clock.monotonic()
             try:
-                result = await read()
+                result = await self._within(max(left, _LEAST), read)
             except LawtagsError as error:
                 # A wrong address shows at the first look; later it is a proxy that answers instead.
                 first = self._answered is None and isinstance(error, ProtocolError)
                 if first or not is_passing(error):
                     raise
-                since = self._answered if self._answered is not None else self._begin
-                if self._clock.monotonic() - since > self._patience.silence:
+                left = since + self._patience.silence - self._clock.monotonic()
+                if left < 0:
                     raise
                 logger.warning("no answer, retrying: %s", escape_controls(error.message))
                 asked = error.retry_after if isinstance(error, RateLimitedError) else None
-                await self.rest(at_least=asked or 0.0)
+                # However long the service asks to be left alone, this wait ends when its patience does.
+                await self.rest(at_least=min(asked or 0.0, left))
             else:
                 self._answered = self._clock.monotonic()
                 return result
+
+    async def _within(self, seconds: float, read: Callable[[], Awaitable[T]]) -> T:
+        """An answer that comes in time: a call with its retries may take far longer than a short wait."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await read()
+        except TimeoutError as error:
+            raise DeadlineExceededError(
+                f"no answer within {seconds:.0f} s", hint="Check the service's health, or wait longer."
+            ) from error
 
     async def rest(self, *, moved: bool = False, at_least: float = 0.0) -> None:
         """Wait before the next look: shortly where something moved, longer each time where nothing did."""

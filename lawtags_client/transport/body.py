@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import zlib
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from lawtags_client.errors import ConfigurationError
@@ -32,6 +32,8 @@ _STEP = 256 << 10
 _INLINE = 1 << 20
 # Arrays and objects cost far more than the bytes that spell them: 64 MiB of "[]," would take 2 GB and 16 s.
 _MOST_CONTAINERS = 1_000_000
+# What is read is written again, compared and shown; pydantic and json cannot do that at any depth.
+_DEEPEST = 100
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -169,12 +171,15 @@ async def decode_json(body: bytes) -> JsonValue:
     Raises:
         ValueError: it is not JSON.
         RecursionError: it is nested too deeply.
-        UnreadableBody: it holds more arrays and objects than any answer of the API.
+        UnreadableBody: it holds more arrays and objects than any answer of the API, or nests them deeper.
     """
+    containers = body.count(b"[") + body.count(b"{")
     if len(body) <= _INLINE:
         value: JsonValue = json.loads(body)
+        if containers > _DEEPEST:
+            _check_depth(value)
         return value
-    if body.count(b"[") + body.count(b"{") > _MOST_CONTAINERS:
+    if containers > _MOST_CONTAINERS:
         raise UnreadableBody(f"it holds more than {_MOST_CONTAINERS:,} arrays and objects")
     return await asyncio.to_thread(_decode_in_turns, body)
 
@@ -188,7 +193,23 @@ def _decode_in_turns(body: bytes) -> JsonValue:
         parse_int=lambda digits: int(digits),
         parse_float=lambda digits: float(digits),
     )
+    _check_depth(value)
     return value
+
+
+def _check_depth(value: JsonValue) -> None:
+    level: list[JsonValue] = [value]
+    for _ in range(_DEEPEST + 1):
+        level = [inner for each in level for inner in _inside(each) if isinstance(inner, Mapping | list)]
+        if not level:
+            return
+    raise UnreadableBody(f"it is nested more than {_DEEPEST} levels deep")
+
+
+def _inside(value: JsonValue) -> Iterable[JsonValue]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def encoded(value: object) -> bytes:

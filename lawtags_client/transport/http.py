@@ -29,7 +29,7 @@ from lawtags_client.transport.headers import checked_headers
 from lawtags_client.transport.hooks import EventHooks
 from lawtags_client.transport.observing import Observer
 from lawtags_client.transport.raw import Reply, record
-from lawtags_client.transport.sse import ServerSentEvent, events
+from lawtags_client.transport.sse import ServerSentEvent, byte_lines, events
 from lawtags_client.transport.urls import shown
 
 if TYPE_CHECKING:
@@ -188,6 +188,31 @@ class ServiceTransport:
                 async with closing(events(chunks)) as found:
                     async for event in found:
                         yield event
+            except UnreadableBody as error:
+                raise failures.unreadable(error, self._context(call)).error from error
+
+    async def json_lines(self, call: Call, longest: int) -> AsyncGenerator[JsonValue, None]:
+        """Send a request and decode the JSON values it is answered with, one per line, as they come.
+
+        Args:
+            call: the request.
+            longest: bytes of a line.
+
+        Raises:
+            TransportError: no usable answer.
+            APIError: the service refused.
+        """
+        async with self.stream(call) as (_, chunks):
+            number = 0
+            try:
+                async with closing(byte_lines(chunks, longest)) as found:
+                    async for line in found:
+                        number += 1
+                        if line.strip():
+                            yield await decode_json(line)
+            except (ValueError, RecursionError) as error:
+                problem = UnreadableBody(f"line {number} is not valid JSON")
+                raise failures.unreadable(problem, self._context(call)).error from error
             except UnreadableBody as error:
                 raise failures.unreadable(error, self._context(call)).error from error
 

@@ -1,4 +1,4 @@
-"""Server-sent events, read from bytes as they come."""
+"""Server-sent events and other lines, read from bytes as they come."""
 
 from __future__ import annotations
 
@@ -26,12 +26,22 @@ class ServerSentEvent:
 
 
 async def lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
+    """The lines of a stream as text; otherwise as ``byte_lines``."""
+    async for line in byte_lines(chunks):
+        yield line.decode("utf-8", "replace")
+
+
+async def byte_lines(chunks: AsyncIterator[bytes], longest: int = _LONGEST) -> AsyncIterator[bytes]:
     """The lines of a stream, ended by CRLF, LF or CR, without a byte order mark at its beginning.
 
     ``str.splitlines`` would also break at U+2028 and its like, which may stand inside JSON.
 
+    Args:
+        chunks: the stream.
+        longest: bytes of a line.
+
     Raises:
-        UnreadableBody: a line is longer than 16 MiB.
+        UnreadableBody: a line is longer.
     """
     buffer, searched, first = bytearray(), 0, True
     async for chunk in chunks:
@@ -42,19 +52,19 @@ async def lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
             if end.group() == b"\r" and end.end() == len(buffer):
                 break
             line = bytes(buffer[begin : end.start()])
-            yield _text(line, first)
+            yield _unmarked(line, first)
             begin, first = end.end(), False
         del buffer[:begin]
-        if len(buffer) > _LONGEST:
-            raise UnreadableBody(f"an event of its stream is longer than {_LONGEST >> 20} MiB")
+        if len(buffer) > longest:
+            raise UnreadableBody(f"a line of its stream is longer than {longest >> 20} MiB")
         # Each byte is looked at once, however many chunks a line comes in.
         searched = max(0, len(buffer) - 1)
     if rest := bytes(buffer).removesuffix(b"\r"):
-        yield _text(rest, first)
+        yield _unmarked(rest, first)
 
 
-def _text(line: bytes, first: bool) -> str:
-    return (line.removeprefix(codecs.BOM_UTF8) if first else line).decode("utf-8", "replace")
+def _unmarked(line: bytes, first: bool) -> bytes:
+    return line.removeprefix(codecs.BOM_UTF8) if first else line
 
 
 async def events(chunks: AsyncIterator[bytes]) -> AsyncIterator[ServerSentEvent]:

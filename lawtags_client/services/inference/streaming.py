@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import TypeVar
@@ -12,6 +11,7 @@ from pydantic import BaseModel
 from lawtags_client.errors import ProtocolError
 from lawtags_client.json_value import JsonValue
 from lawtags_client.services.base import parse
+from lawtags_client.transport.body import UnreadableBody, decode_json
 from lawtags_client.transport.call import Call
 from lawtags_client.transport.http import ServiceTransport
 from lawtags_client.transport.sse import DONE
@@ -46,8 +46,8 @@ async def stream(
             if event.data.startswith(DONE):
                 return
             try:
-                data = json.loads(event.data)
-            except (ValueError, RecursionError) as error:
+                data = await decode_json(event.data.encode())
+            except (ValueError, RecursionError, UnreadableBody) as error:
                 raise _broken(f"an event that is not JSON: {event.data[:200]!r}", http) from error
             if event.name == "error" or (isinstance(data, dict) and "error" in data):
                 raise _broken(f"an error in the stream: {event.data[:200]}", http)
