@@ -1,4 +1,4 @@
-"""``lawtags sweep``: many trainings, ranked by their validation loss."""
+"""``lawtags sweep``: many trainings, ranked by the validation rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lawtags_client.extras import require
 
 if TYPE_CHECKING:
     from lawtags_client.platform import Platform
-    from lawtags_client.runs.sweeping.sweep import SweepResult
+    from lawtags_client.runs.sweeping.result import SweepResult
 
 
 @command
@@ -30,14 +30,14 @@ def sweep(
     ] = None,
     over: Annotated[
         list[str] | None,
-        typer.Option("--over", help="Option of training and its values, e.g. learning_rate=1e-4,3e-4."),
+        typer.Option("--over", help="Key of the recipe and its values, e.g. learning_rate=1e-4,3e-4."),
     ] = None,
     data: Data = None,
     test: Test = None,
     name: Name = None,
     runs: Runs = DEFAULT_RUNS,
     settings: Set = None,
-    concurrency: Annotated[int, typer.Option("--concurrency", help="Jobs at a time.")] = 1,
+    concurrency: Annotated[int, typer.Option("--concurrency", help="Trainings at a time.")] = 1,
     budget: Annotated[
         int | None, typer.Option("--budget", help="Most optimizer steps of all jobs together.")
     ] = None,
@@ -46,9 +46,10 @@ def sweep(
         typer.Option("--halving", help="Successive halving: keep one in N, with N times the steps."),
     ] = None,
 ) -> None:
-    """Train every combination of options, and rank them by the lowest validation loss. Repeat it to resume.
+    """Train every combination of options, and rank them by the validation rows. Repeat it to resume.
 
-    Combinations that differ in the seed alone are ranked by their mean. No job is submitted twice.
+    Options of training are ranked by the lowest validation loss, others by micro F1 of the tags. Combinations
+    that differ in the seed alone are ranked by their mean. No job is submitted twice.
 
     Example: lawtags sweep smollm2-demo --data q.jsonl --over learning_rate=1e-4,3e-4 adapter_dim=8,32
     """
@@ -58,12 +59,14 @@ def sweep(
     from lawtags_client.platform.choice import run_platform
     from lawtags_client.runs.naming import sweep_folder
     from lawtags_client.runs.run_request import RunRequest
-    from lawtags_client.runs.sweeping.grid import parse_dimensions, points_of
+    from lawtags_client.runs.sweeping.dimensions import parse_dimensions
+    from lawtags_client.runs.sweeping.grid import points_of
     from lawtags_client.runs.sweeping.sweep import Sweep, SweepOptions, check_options
 
     options = SweepOptions(concurrency=concurrency, budget=budget, factor=halving)
-    check_options(options)
-    points = points_of(parse_dimensions([*(over or []), *(more or [])]))
+    dimensions = parse_dimensions([*(over or []), *(more or [])])
+    check_options(options, list(dimensions))
+    points = points_of(dimensions)
     loaded = loaded_recipe(recipe, settings)
     request = RunRequest.of(loaded, data=data, test=test, name=name or loaded.name, runs=runs)
     find_sources(request.data, request.test)
@@ -95,16 +98,20 @@ def sweep(
     if session.json:
         session.emit(asdict(result))
         return
+    by_loss = result.measure == "val_loss"
     rows = [
-        (group, str(rung), "-" if loss is None else f"{loss:.4f}", str(seeds))
-        for group, rung, loss, seeds in result.ranked()
+        (group, str(rung), "-" if figure is None else f"{figure:.{4 if by_loss else 3}f}", str(seeds))
+        for group, rung, figure, seeds in result.ranked()
     ]
-    session.table(("combination", "rung", "validation loss", "trainings"), rows)
+    told = "validation loss" if by_loss else "validation micro F1"
+    session.table(("combination", "rung", told, "trainings"), rows)
     for trial in result.trials:
         if trial.problem:
             session.say(f"{trial.group}, {trial.run}: {trial.problem}")
     if result.left_out:
         session.say(f"{result.left_out} trainings were left out: the budget is {budget:,} steps.")
-    if result.trials and result.trials[0].model:
-        session.say(f"Best: {result.trials[0].group}, {result.trials[0].model}")
-    session.say(f"{len(result.trials)} jobs with {result.steps:,} steps; {folder / 'sweep.json'}")
+    if (best := result.best) is not None:
+        session.say(f"Best: {best.group}" + (f", {best.model}" if best.model else ""))
+    jobs = sum(trial.job is not None for trial in result.trials)
+    counted = f"{jobs} jobs with {result.steps:,} steps" if result.steps else f"{len(result.trials)} trials"
+    session.say(f"{counted}; {folder / 'sweep.json'}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -104,6 +104,41 @@ def decisions_of(context: RunContext) -> dict[str, object]:
     return changed | ({} if options.abstain_below is None else {"abstain_below": options.abstain_below})
 
 
+def fit_retriever(
+    context: RunContext,
+    training: Sequence[Question],
+    embedder: Embedder | None,
+    *,
+    on_words: Callable[[Retriever], None] | None = None,
+) -> Retriever:
+    """Fit the retriever of a run on training rows.
+
+    Args:
+        context: the run.
+        training: the rows.
+        embedder: the sentence encoder, if there is one.
+        on_words: told of the retriever without embeddings, which comes first.
+
+    Raises:
+        DataError: there are too few rows.
+    """
+    from lawtags_client.tagging.retriever import Retriever
+    from lawtags_client.tagging.retriever_fit import RetrieverOptions
+    from lawtags_client.tagging.vocabulary import Vocabulary
+
+    recipe, progress = context.recipe, context.progress
+    return Retriever.fit(
+        training,
+        Vocabulary.from_questions(training),
+        options=RetrieverOptions(folds=recipe.retriever.folds, most_rows=recipe.retriever.max_rows),
+        n_jobs=recipe.retriever.threads,
+        seed=recipe.training.seed,
+        embedder=embedder,
+        on_progress=lambda step, done, total: progress.update(done, total, f"retriever, {step}"),
+        on_words=on_words,
+    )
+
+
 def load_retriever(folder: Path, embedder: Embedder | None) -> Retriever:
     """The fitted retriever of a run, with its out-of-fold scores.
 
@@ -179,28 +214,12 @@ class _Fitting:
         self._keep_scores("tfidf", scores, tfidf.vocabulary)
 
     def _fit_retriever(self) -> Retriever:
-        from lawtags_client.tagging.retriever import Retriever
-        from lawtags_client.tagging.retriever_fit import RetrieverOptions
-        from lawtags_client.tagging.vocabulary import Vocabulary
-
-        recipe, progress = self._context.recipe, self._context.progress
-        training = self._questions["training"]
-
         def on_words(retriever: Retriever) -> None:
             self._add_retriever("retriever_words", retriever, keep=False)
             # The first embedding of many rows takes minutes.
             self._show()
 
-        return Retriever.fit(
-            training,
-            Vocabulary.from_questions(training),
-            options=RetrieverOptions(folds=recipe.retriever.folds, most_rows=recipe.retriever.max_rows),
-            n_jobs=recipe.retriever.threads,
-            seed=recipe.training.seed,
-            embedder=self._embedder,
-            on_progress=lambda step, done, total: progress.update(done, total, f"retriever, {step}"),
-            on_words=on_words,
-        )
+        return fit_retriever(self._context, self._questions["training"], self._embedder, on_words=on_words)
 
     def _add_retriever(self, system: str, retriever: Retriever, *, keep: bool) -> None:
         from lawtags_client.tagging.fitting import fit_tagger, refit_tagger

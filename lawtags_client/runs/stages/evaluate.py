@@ -28,7 +28,7 @@ from lawtags_client.runs.predictions import Prediction, predictions_path, read_p
 from lawtags_client.runs.probabilities import find_probabilities
 from lawtags_client.runs.recipe import EvaluationSection
 from lawtags_client.runs.stage import RunContext, file_digests
-from lawtags_client.runs.stages.predict import ANSWER_TOKENS
+from lawtags_client.runs.stages.asking_models import ANSWER_TOKENS
 from lawtags_client.runs.trust import Trust, measure_trust
 from lawtags_client.runs.verdict import SYSTEMS, verdict
 from lawtags_client.tagging.question import read_questions

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import shutil
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from lawtags_client.asking.preparation import recorded_asking
-from lawtags_client.closing import closing
 from lawtags_client.files import atomic_write_bytes
-from lawtags_client.json_value import JsonObject
-from lawtags_client.platform import ModelAnswer, PromptInput
-from lawtags_client.runs.answers import AnswerLog, CountedPrompts, RowAnswer, working_file
+from lawtags_client.platform import PromptInput
 from lawtags_client.runs.lost_rows import WITHOUT_MODEL
 from lawtags_client.runs.metrics import ValidationRows
 from lawtags_client.runs.outputs import (
@@ -28,8 +23,8 @@ from lawtags_client.runs.outputs import (
 )
 from lawtags_client.runs.predictions import Prediction, prediction, remove_predictions, write_predictions
 from lawtags_client.runs.probabilities import write_probabilities
-from lawtags_client.runs.rows import RowLog, read_rows
 from lawtags_client.runs.stage import RunContext, file_digests
+from lawtags_client.runs.stages.asking_models import PartAnswers, first_tokens, generated, model_answers
 from lawtags_client.runs.stages.baselines import decisions_of, encoder_of, load_retriever, questions_of
 from lawtags_client.runs.stages.encoder import TunedEncoders, final_files, load_tuned
 from lawtags_client.runs.tokens import token_counter
@@ -40,10 +35,6 @@ if TYPE_CHECKING:
     from lawtags_client.tagging.prompt import PromptStyle
     from lawtags_client.tagging.question import Question
     from lawtags_client.tagging.retriever import Retriever
-    from lawtags_client.tagging.vocabulary import Vocabulary
-
-TOP_TOKENS = 20
-ANSWER_TOKENS = 32
 
 
 class Predict:
@@ -93,8 +84,8 @@ class Predict:
         else:
             context.progress.note(_without_model(tagger.report))
         for system, model in _models(context):
-            given = await _answers(context, system, model, testing, vocabulary)
-            predictions[system] = _generated(given, testing, vocabulary, most)
+            given = await model_answers(context, model, "testing", testing, vocabulary, named=system)
+            predictions[system] = generated(given, testing, vocabulary, most)
             answered.append(given)
         tagged = await asyncio.to_thread(_tagged, tagger, testing, evidence)
         predictions |= {system: found.rows for system, found in tagged.items()}
@@ -118,26 +109,6 @@ class Predict:
             ),
             embeddings=context.left(BaselinesOutput).embeddings,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class PartAnswers:
-    """What came of asking one model with the rows of one part.
-
-    Args:
-        rows: for each row the answer, or its error.
-        lost: rows that a later attempt may yet answer.
-        refused: rows that the server refuses for good.
-    """
-
-    rows: Sequence[RowAnswer]
-    lost: int
-    refused: int
-
-    @property
-    def tokens(self) -> list[Mapping[str, float] | None]:
-        """The likeliest first tokens of each row, None if there is no answer."""
-        return [row.tokens for row in self.rows]
 
 
 def _summed(answered: Sequence[PartAnswers]) -> dict[str, int]:
@@ -177,24 +148,11 @@ def _models(context: RunContext) -> list[tuple[str, str]]:
     return [("base", served.base_model), ("tuned", served.model)]
 
 
-def prompts_of(path: Path) -> list[PromptInput]:
-    """The prompts of a file of Customizer rows: texts, or the messages before the assistant's turn."""
-    return [_prompt(row) for row in read_rows(path)]
-
-
-def _prompt(row: JsonObject) -> PromptInput:
-    if "messages" not in row:
-        return str(row["prompt"])
-    # The curation has written them.
-    messages = cast(Sequence[Mapping[str, str]], row["messages"])
-    return tuple(message for message in messages if message["role"] != "assistant")
-
-
 async def _evidence(
     context: RunContext, model: str, part: str, questions: Sequence[Question], retriever: Retriever
 ) -> PartAnswers:
     prompts = await asyncio.to_thread(_prompts, context, questions, retriever)
-    return await _first_tokens(context, model, part, questions, prompts)
+    return await first_tokens(context, model, part, questions, prompts)
 
 
 def _prompts(
@@ -212,78 +170,6 @@ def _prompts(
     if context.recipe.curation.get("format") == "messages":
         return [({"role": "user", "content": text},) for text in texts]
     return list(texts)
-
-
-async def _first_tokens(
-    context: RunContext,
-    model: str,
-    part: str,
-    questions: Sequence[Question],
-    prompts: list[PromptInput] | None = None,
-) -> PartAnswers:
-    asked = f"top {TOP_TOKENS}"
-    if prompts is None:
-        prompts = prompts_of(context.curated / part / f"{part}.jsonl")
-    else:
-        asked += f" {hashlib.sha256(json.dumps(prompts).encode()).hexdigest()}"
-    path = working_file(context, f"first-tokens-{part}", model, asked)
-    with RowLog(path) as log:
-        answers = AnswerLog(log, [question.id for question in questions])
-        out = CountedPrompts([prompts[row] for row in answers.missing])
-        found = _likeliest(context.platform.first_tokens(model, out, top=TOP_TOKENS))
-        await answers.collect(context, out, found, f"tuned model, {part} rows")
-        return PartAnswers(answers.all(), answers.lost, answers.refused)
-
-
-async def _answers(
-    context: RunContext, system: str, model: str, questions: Sequence[Question], vocabulary: Vocabulary
-) -> PartAnswers:
-    most = context.recipe.evaluation.max_tags
-    prompts = prompts_of(context.curated / "testing" / "testing.jsonl")
-    path = working_file(context, f"answers-{system}", model, f"most {most} of {ANSWER_TOKENS}")
-    with RowLog(path) as log:
-        answers = AnswerLog(log, [question.id for question in questions])
-        out = CountedPrompts([prompts[row] for row in answers.missing])
-        found = context.platform.answers(
-            model, out, vocabulary=vocabulary, most=most, max_tokens=ANSWER_TOKENS
-        )
-        await answers.collect(context, out, _written(found), f"{system} model, answers")
-        return PartAnswers(answers.all(), answers.lost, answers.refused)
-
-
-def _generated(
-    given: PartAnswers, questions: Sequence[Question], vocabulary: Vocabulary, most: int
-) -> list[Prediction]:
-    from lawtags_client.tagging.parse import parse_tags
-
-    return [
-        prediction(
-            number,
-            question.id,
-            parse_tags(answer.text or "", vocabulary, limit=most).tags,
-            error=answer.error,
-            refused=answer.refused,
-            text=answer.text,
-            held=answer.held,
-        )
-        for number, (question, answer) in enumerate(zip(questions, given.rows, strict=True))
-    ]
-
-
-async def _likeliest(
-    found: AsyncIterator[tuple[int, Mapping[str, float] | Exception]],
-) -> AsyncIterator[tuple[int, JsonObject | Exception]]:
-    async with closing(found):
-        async for place, value in found:
-            yield place, value if isinstance(value, Exception) else {"tokens": value}
-
-
-async def _written(
-    found: AsyncIterator[tuple[int, ModelAnswer | Exception]],
-) -> AsyncIterator[tuple[int, JsonObject | Exception]]:
-    async with closing(found):
-        async for place, value in found:
-            yield place, value if isinstance(value, Exception) else {"text": value.text, "held": value.held}
 
 
 def _style(context: RunContext) -> PromptStyle:

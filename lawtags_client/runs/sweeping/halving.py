@@ -27,27 +27,27 @@ def rungs(steps: int, groups: int, factor: int, *, least: int = 1) -> list[int]:
     return [max(1, steps // factor**left) for left in range(count, -1, -1)]
 
 
-def kept(losses: Mapping[str, float], factor: int) -> list[str]:
+def kept(costs: Mapping[str, float], factor: int) -> list[str]:
     """The better combinations of a rung, the best first; at least one.
 
     Args:
-        losses: mean validation loss by combination.
+        costs: mean by combination; lower is better.
         factor: one in so many is kept.
     """
-    ranked = sorted(losses, key=lambda group: (losses[group], group))
+    ranked = sorted(costs, key=lambda group: (costs[group], group))
     return ranked[: max(1, math.ceil(len(ranked) / factor))]
 
 
-def mean_losses(points: Sequence[SweepPoint], losses: Mapping[str, float]) -> dict[str, float]:
-    """The mean validation loss of each combination over its seeds; one that has diverged is the worst.
+def mean_costs(points: Sequence[SweepPoint], costs: Mapping[str, float]) -> dict[str, float]:
+    """The mean cost of each combination over its seeds; one that has diverged is the worst.
 
     Args:
         points: of the rung.
-        losses: by digest of the point.
+        costs: by digest of the point; lower is better.
     """
     found: dict[str, list[float]] = {}
     for point in points:
-        found.setdefault(point.group, []).append(losses.get(point.digest, math.inf))
+        found.setdefault(point.group, []).append(costs.get(point.digest, math.inf))
     return {group: sum(values) / len(values) for group, values in found.items()}
 
 

@@ -53,10 +53,11 @@ from lawtags_client.runs.progress import LoggedProgress, Progress
 from lawtags_client.runs.recipe import parse_recipe
 from lawtags_client.runs.run import execute
 from lawtags_client.runs.stage import RunContext, Stage
+from lawtags_client.runs.stages.asking_models import PartAnswers, first_tokens
 from lawtags_client.runs.stages.baselines import Baselines
 from lawtags_client.runs.stages.customize import Customize, shortened
 from lawtags_client.runs.stages.evaluate import Evaluate
-from lawtags_client.runs.stages.predict import PartAnswers, _first_tokens, _fit, _tagged
+from lawtags_client.runs.stages.predict import _fit, _tagged
 from lawtags_client.runs.training_monitor import TrainingState
 from lawtags_client.runs.verdict import SYSTEMS
 from lawtags_client.tagging.question import Question
@@ -419,11 +420,11 @@ async def test_answers_that_are_there_are_not_asked_for_again(tmp_path: Path) ->
     platform = Scripted()
     asked = validation(tmp_path, 3)
     made = context(tmp_path, platform)
-    first = await _first_tokens(made, "model", "validation", asked)
+    first = await first_tokens(made, "model", "validation", asked)
     log = tmp_path / "answers" / "first-tokens-validation.jsonl"
     log.write_text("".join(log.read_text().splitlines(keepends=True)[:2]) + '{"row": 2, "to')
     platform.asked.clear()
-    assert (await _first_tokens(made, "model", "validation", asked)).tokens == first.tokens
+    assert (await first_tokens(made, "model", "validation", asked)).tokens == first.tokens
     assert platform.asked == ["Title: 2\nTags:"]
 
 
@@ -431,13 +432,13 @@ async def test_one_failing_row_costs_no_other_and_is_asked_again(tmp_path: Path)
     platform = Scripted(tokens=lambda prompt: ValueError("no") if "1" in str(prompt) else {"a": -0.5})
     asked = validation(tmp_path, 3)
     made = context(tmp_path, platform)
-    first = await _first_tokens(made, "model", "validation", asked)
+    first = await first_tokens(made, "model", "validation", asked)
     assert first.tokens == [{"a": -0.5}, None, {"a": -0.5}]
     assert (first.lost, first.refused) == (1, 0)
     assert first.rows[1].error == "ValueError: no"
     platform.asked.clear()
     platform.tokens = lambda prompt: {"b": -1.0}
-    again = await _first_tokens(made, "model", "validation", asked)
+    again = await first_tokens(made, "model", "validation", asked)
     assert again.tokens[1] == {"b": -1.0}
     assert again.lost == 0
     assert platform.asked == ["Title: 1\nTags:"]
@@ -446,7 +447,7 @@ async def test_one_failing_row_costs_no_other_and_is_asked_again(tmp_path: Path)
 async def test_when_every_row_fails_the_reason_is_raised(tmp_path: Path) -> None:
     platform = Scripted(tokens=lambda prompt: JobFailedError("gone", job_id="x"))
     with pytest.raises(JobFailedError, match="gone"):
-        await _first_tokens(context(tmp_path, platform), "model", "validation", validation(tmp_path, 2))
+        await first_tokens(context(tmp_path, platform), "model", "validation", validation(tmp_path, 2))
 
 
 async def test_a_row_that_the_server_rejects_is_not_requested_again(tmp_path: Path) -> None:
@@ -454,11 +455,11 @@ async def test_a_row_that_the_server_rejects_is_not_requested_again(tmp_path: Pa
     platform = Scripted(tokens=lambda prompt: too_long if "1" in str(prompt) else {"a": -0.5})
     asked = validation(tmp_path, 3)
     made = context(tmp_path, platform)
-    first = await _first_tokens(made, "model", "validation", asked)
+    first = await first_tokens(made, "model", "validation", asked)
     assert (first.lost, first.refused) == (0, 1)
     assert first.rows[1].error == "BadRequestError: too long (HTTP 400)"
     platform.asked.clear()
-    assert await _first_tokens(made, "model", "validation", asked) == first
+    assert await first_tokens(made, "model", "validation", asked) == first
     assert platform.asked == []
 
 
@@ -469,9 +470,9 @@ async def test_a_server_that_rejects_everything_marks_no_row_as_rejected(tmp_pat
     asked = validation(tmp_path, 3)
     made = context(tmp_path, platform)
     with pytest.raises(kinds[status]):
-        await _first_tokens(made, "model", "validation", asked)
+        await first_tokens(made, "model", "validation", asked)
     platform.tokens = lambda prompt: {"a": -0.5}
-    assert (await _first_tokens(made, "model", "validation", asked)).lost == 0
+    assert (await first_tokens(made, "model", "validation", asked)).lost == 0
 
 
 async def test_a_server_that_is_down_ends_an_attempt_before_it_loses_too_many_rows(tmp_path: Path) -> None:
@@ -481,12 +482,12 @@ async def test_a_server_that_is_down_ends_an_attempt_before_it_loses_too_many_ro
     made = context(tmp_path, platform)
     for _ in range(2):
         # Two of a hundred: they are asked for again, and are no reason to end.
-        assert (await _first_tokens(made, "model", "validation", asked)).lost == 2
+        assert (await first_tokens(made, "model", "validation", asked)).lost == 2
     log = tmp_path / "answers" / "first-tokens-validation.jsonl"
     log.write_text("".join(log.read_text().splitlines(keepends=True)[:50]))
     platform.tokens = lambda prompt: down
     with pytest.raises(ServerError):
-        await _first_tokens(made, "model", "validation", asked)
+        await first_tokens(made, "model", "validation", asked)
 
 
 async def test_progress_shows_the_rows_under_way_while_no_answer_comes(
@@ -507,7 +508,7 @@ async def test_progress_shows_the_rows_under_way_while_no_answer_comes(
 
     made = context(tmp_path, Slow())
     made.progress = told
-    await _first_tokens(made, "model", "validation", validation(tmp_path, 4))
+    await first_tokens(made, "model", "validation", validation(tmp_path, 4))
     assert told.updates[-1] == (4, 4, "tuned model, validation rows")
 
 

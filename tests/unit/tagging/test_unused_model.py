@@ -14,7 +14,8 @@ from client_kit import client
 from lawtags_client import tag_many
 from lawtags_client.asking.tagged import Tagged
 from lawtags_client.runs.answers import RowAnswer
-from lawtags_client.runs.stages.predict import PartAnswers, _tagged
+from lawtags_client.runs.stages.asking_models import PartAnswers
+from lawtags_client.runs.stages.predict import _tagged
 from lawtags_client.tagging import Question, Retriever, Tagger, fit_tagger
 
 from .conftest import made_up_first_tokens
