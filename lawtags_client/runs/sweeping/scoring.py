@@ -86,6 +86,7 @@ def _fitted_score(context: RunContext) -> float:
     from lawtags_client.tagging.fitting import fit_tagger
 
     questions, recipe, encoder = questions_of(context), context.recipe, encoder_of(context).encoder
+    tuned = load_tuned(context, encoder)
     report = fit_tagger(
         fit_retriever(context, questions["training"], encoder),
         questions["training"],
@@ -94,7 +95,8 @@ def _fitted_score(context: RunContext) -> float:
         optimize=recipe.evaluation.optimize,
         abstain_below=recipe.evaluation.abstain_below,
         seed=recipe.training.seed,
-        encoder=load_tuned(context, encoder),
+        # Not the one that has learned the rows to be scored.
+        encoder=None if tuned is None else tuned.selected,
     ).report
     reached = report.retriever_micro_f1 if report.blend_micro_f1 is None else report.blend_micro_f1
     # Only reports of older releases have none.
