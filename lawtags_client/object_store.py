@@ -1,7 +1,7 @@
 """Copies between this machine and an object store, through fsspec.
 
-An address is ``s3://``, ``gs://``, ``hf://`` or ``https://``, or a path of this machine. Keys come from the
-environment alone. Files are written whole or not at all.
+An address is ``s3://``, ``gs://``, ``az://``, ``hf://`` or ``https://``, or a path of this machine. Keys come
+from the environment alone. Files are written whole or not at all.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import enum
 import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
@@ -23,7 +24,12 @@ from lawtags_client.files import make_folder, sync
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-_SCHEMES = ("s3", "gs", "hf", "https", "http", "file", "memory")
+_SCHEMES = ("s3", "gs", "az", "hf", "https", "http", "file", "memory")
+_KEYS = {
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS",
+    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+}
 _CHUNK = 8 * 1024**2
 _PATIENCE = timedelta(seconds=30)
 
@@ -63,7 +69,7 @@ class StoreAddress:
         if scheme not in _SCHEMES or "::" in text:
             raise ConfigurationError(
                 f"{text.partition('?')[0]!r} is not an address that lawtags can copy",
-                hint="Use s3://, gs://, hf:// or https://, or a path.",
+                hint="Use s3://, gs://, az://, hf:// or https://, or a path.",
             )
         if scheme in ("http", "https"):
             parts = urlsplit(text)
@@ -71,7 +77,7 @@ class StoreAddress:
         if "@" in path.partition("/")[0]:
             raise ConfigurationError(
                 f"the address on {scheme}:// contains credentials",
-                hint="Pass keys in the environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
+                hint=f"Pass keys in the environment: {_KEYS.get(scheme, 'HF_TOKEN')}.",
             )
         return cls(scheme, path.rstrip("/"), text)
 
@@ -120,7 +126,32 @@ def _store(scheme: str) -> AbstractFileSystem:
         return ArrowFSWrapper(
             GcsFileSystem(anonymous=True, scheme=place.scheme, endpoint_override=place.netloc, **limits)
         )
+    if scheme == "az":
+        return _azure(os.environ)
     return fsspec.filesystem(scheme)
+
+
+def _azure(environment: Mapping[str, str]) -> AbstractFileSystem:
+    from fsspec.implementations.arrow import ArrowFSWrapper
+    from pyarrow.fs import AzureFileSystem
+
+    # The first names are those of Azure's libraries, the others those of its command line.
+    account = environment.get("AZURE_STORAGE_ACCOUNT_NAME") or environment.get("AZURE_STORAGE_ACCOUNT")
+    if not account:
+        raise ConfigurationError(
+            "az:// needs the name of the storage account",
+            hint="Set AZURE_STORAGE_ACCOUNT_NAME, and AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN.",
+        )
+    key = environment.get("AZURE_STORAGE_ACCOUNT_KEY") or environment.get("AZURE_STORAGE_KEY")
+    # With neither, it takes the identity of the machine or the pod.
+    options = (
+        {"account_key": key} if key else {"sas_token": environment.get("AZURE_STORAGE_SAS_TOKEN") or None}
+    )
+    place = urlsplit(environment.get("AZURE_STORAGE_ENDPOINT") or "")
+    if place.netloc:
+        options |= {f"{part}_storage_authority": place.netloc for part in ("blob", "dfs")}
+        options |= {f"{part}_storage_scheme": place.scheme for part in ("blob", "dfs")}
+    return ArrowFSWrapper(AzureFileSystem(account, **options))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +192,7 @@ def copy(
     here, there = StoreAddress.of(source), StoreAddress.of(destination)
     if there.scheme in ("http", "https"):
         raise ConfigurationError(
-            f"{there.shown} cannot be written to", hint="Use s3://, gs:// or hf://, or a path."
+            f"{there.shown} cannot be written to", hint="Use s3://, gs://, az:// or hf://, or a path."
         )
     stores = here.open_store(), there.open_store()
     files = size = kept = 0
@@ -181,7 +212,7 @@ def copy(
             files += 1
     except FileNotFoundError as problem:
         raise DataError("does not exist", path=here.shown, hint="Check the address.") from problem
-    except OSError as problem:
+    except _store_errors() as problem:
         raise LawtagsError(
             f"{here.shown} could not be copied to {there.shown}: {_reason(problem)}",
             hint="Check the address, the keys in the environment, and the network policy.",
@@ -209,7 +240,8 @@ def publish(files: list[Path], destination: str) -> Copied:
 def _pairs(
     store: AbstractFileSystem, source: StoreAddress, destination: StoreAddress
 ) -> Iterator[tuple[StoreAddress, StoreAddress]]:
-    if source.scheme in ("http", "https") or store.isfile(source.path):
+    # Not with isfile, for which a store that cannot be reached is one that lacks the file.
+    if source.scheme in ("http", "https") or store.info(source.path)["type"] == "file":
         yield source, destination
         return
     found = sorted(store.find(source.path))
@@ -254,6 +286,12 @@ def _umask() -> int:
     return current
 
 
-def _reason(problem: OSError) -> str:
-    text = problem.strerror or str(problem) or type(problem).__name__
+def _store_errors() -> tuple[type[Exception], ...]:
+    """What stores raise; pyarrow has errors of its own, for instance for keys that Azure refuses."""
+    arrow = sys.modules.get("pyarrow.lib")
+    return (OSError,) if arrow is None else (OSError, arrow.ArrowException)
+
+
+def _reason(problem: Exception) -> str:
+    text = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
     return text.splitlines()[0][:300]

@@ -83,7 +83,7 @@ def placed_tensors(path: Path) -> dict[str, PlacedTensor]:
             (header_length,) = struct.unpack("<Q", stream.read(8))
             if header_length > min(length - 8, _LONGEST_HEADER):
                 raise ValueError(f"a header of {header_length} bytes in a file of {length}")
-            header = json.loads(stream.read(header_length))
+            header = json.loads(stream.read(header_length), object_pairs_hook=_unique)
         places = {name: _place(name, said) for name, said in header.items() if name != "__metadata__"}
         _check_cover(places, length - 8 - header_length)
         data = 8 + header_length
@@ -98,6 +98,16 @@ def placed_tensors(path: Path) -> dict[str, PlacedTensor]:
         ) from error
     if not found:
         raise DataError("is a safetensors file without tensors", path=path, hint="Download it again.")
+    return found
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object whose keys differ: which of two equal ones counts, each reader would decide for itself."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in found if names.count(name) > 1)
+        raise ValueError(f"its header has {twice[:80]!r} twice")
     return found
 
 

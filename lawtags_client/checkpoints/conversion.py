@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from lawtags_client.checkpoints.adapters import read_adapter
 from lawtags_client.checkpoints.detection import NAMES, Checkpoint, Kind, open_checkpoint
 from lawtags_client.checkpoints.models import read_model, write_hugging_face, write_nemo_1, write_nemo_2
 from lawtags_client.checkpoints.output import Output, new_archive, new_folder, refuse_existing
-from lawtags_client.errors import ConfigurationError
+from lawtags_client.errors import ConfigurationError, DataError
 
 SHARD_BYTES = 5_000_000_000
 """The usual length of a file of weights on Hugging Face."""
@@ -59,10 +60,14 @@ def convert(
         shard_bytes: for Hugging Face, the length of a file of weights.
 
     Raises:
-        DataError: the source is damaged or cannot be converted, or the target exists.
+        DataError: the source is damaged or cannot be converted, or the target exists or is in the source.
         BusyError: another process is writing the target.
     """
     refuse_existing(target)
+    # Path.resolve raises for a link to itself, which is the business of those who read it.
+    if Path(os.path.realpath(target)).is_relative_to(os.path.realpath(source)):
+        hint = "Choose a target outside: NeMo and Hugging Face read every file of a folder."
+        raise DataError(f"is inside the source, {source}", path=target, hint=hint, wrong_path=True)
     opened = open_checkpoint(source)
     _check_kinds(opened, kind)
     if opened.is_adapter:

@@ -20,7 +20,7 @@ Existing = Annotated[
 def copy(
     session: Session,
     source: Annotated[
-        str, typer.Argument(help="A file or folder: s3://, gs://, hf:// or https://, or a path.")
+        str, typer.Argument(help="A file or folder: s3://, gs://, az://, hf:// or https://, or a path.")
     ],
     destination: Annotated[str, typer.Argument(help="Where the copy goes: an address or a path.")],
     on_existing: Existing = OnExisting.FAIL,
@@ -29,7 +29,8 @@ def copy(
 
     S3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, and AWS_ENDPOINT_URL for other stores.
     Google Cloud: GOOGLE_APPLICATION_CREDENTIALS or the identity of the pod; STORAGE_EMULATOR_HOST.
-    Hub: HF_TOKEN.
+    Azure: AZURE_STORAGE_ACCOUNT_NAME, and AZURE_STORAGE_ACCOUNT_KEY, AZURE_STORAGE_SAS_TOKEN or the identity
+    of the pod. Hub: HF_TOKEN.
 
     Example: lawtags copy s3://bucket/questions.jsonl questions.jsonl
 

@@ -81,6 +81,7 @@ def test_a_store_cannot_write_outside_of_the_destination(
 ) -> None:
     store = fsspec.filesystem("memory")
     root = bucket.removeprefix("memory:/")
+    store.pipe(f"{root}/good", b"")
     monkeypatch.setattr(type(store), "find", lambda self, path: [f"{root}/../evil"])
     with pytest.raises(DataError, match="outside"):
         copy(bucket, str(tmp_path / "out"))

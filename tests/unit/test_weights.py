@@ -89,6 +89,22 @@ def test_tensor_that_the_file_does_not_hold_is_refused(header: Any, tmp_path: Pa
         read(tmp_path, header)
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        '{"w": HALF, "w": FOUR}',  # readers take the first, the last, or both
+        '{"w": FOUR, "w": FOUR}',
+        '{"w": {"dtype": "U8", "dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}}',
+        '{"__metadata__": {"format": "pt", "format": "np"}, "w": FOUR}',
+    ],
+)
+def test_key_that_is_there_twice_is_refused(header: str, tmp_path: Path) -> None:
+    half = {"dtype": "F16", "shape": [2, 4], "data_offsets": [0, 16]}
+    text = header.replace("FOUR", json.dumps(FOUR)).replace("HALF", json.dumps(half))
+    with pytest.raises(DataError, match=r"its header has '\w+' twice"):
+        read(tmp_path, text.encode())
+
+
 def test_type_that_is_not_known_is_read_within_its_bytes(tmp_path: Path) -> None:
     header = {"w": {"dtype": "of tomorrow", "shape": [128], "data_offsets": [0, 16]}}
     assert read(tmp_path, header) == [Tensor("w", "of tomorrow", 128)]

@@ -177,6 +177,21 @@ def test_nothing_is_overwritten(hugging_face: Path, tmp_path: Path) -> None:
     assert taken.read_text() == "mine" and list(tmp_path.iterdir()) == [taken]
 
 
+def test_a_target_inside_the_source_is_refused(hugging_face: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(hugging_face)
+    before = sorted(hugging_face.iterdir())
+    for source, target in ((hugging_face, link / "sub" / "new"), (link, hugging_face / "new.nemo")):
+        with pytest.raises(DataError, match="is inside the source") as caught:
+            convert(source, target, "nemo1")
+        assert caught.value.wrong_path
+    assert sorted(hugging_face.iterdir()) == before
+    # A folder beside it with a longer name is another folder.
+    beside = hugging_face.with_name(f"{hugging_face.name}-converted.nemo")
+    convert(hugging_face, beside, "nemo1")
+    beside.unlink()
+
+
 def test_one_process_at_a_time_writes_a_target(hugging_face: Path, tmp_path: Path) -> None:
     with (
         FolderLock(tmp_path / ".made.partial", lambda _: BusyError("busy"), remove=True),
