@@ -113,14 +113,20 @@ class FileReader:
         partial = target.with_name(f".{target.name[:200]}{_PARTIAL}")
         begun = await asyncio.to_thread(_size, partial)
         resumed = begun > 0
-        tries = 0
+        tries = changes = 0
         while True:
             before = await asyncio.to_thread(_size, partial)
             try:
                 size = await self._receive(file, partial)
                 break
             except _Changed:
-                resumed = False
+                resumed, changes = False, changes + 1
+                if changes >= _TRIES:
+                    raise ProtocolError(
+                        f"{self._name}: {file.path} is another file each time that its rest is asked for",
+                        hint="Download it again once it is no longer written to.",
+                        service=self._http.address.service,
+                    ) from None
                 await asyncio.to_thread(partial.unlink, missing_ok=True)
             except LawtagsError as error:
                 grown = await asyncio.to_thread(_size, partial) > before

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import zlib
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -34,6 +35,8 @@ _INLINE = 1 << 20
 _MOST_CONTAINERS = 1_000_000
 # What is read is written again, compared and shown; pydantic and json cannot do that at any depth.
 _DEEPEST = 100
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
+_HALF = re.compile("[\ud800-\udfff]")
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -178,7 +181,7 @@ async def decode_json(body: bytes) -> JsonValue:
         value: JsonValue = json.loads(body)
         if containers > _DEEPEST:
             _check_depth(value)
-        return value
+        return _as_unicode(value, body)
     if containers > _MOST_CONTAINERS:
         raise UnreadableBody(f"it holds more than {_MOST_CONTAINERS:,} arrays and objects")
     return await asyncio.to_thread(_decode_in_turns, body)
@@ -194,7 +197,7 @@ def _decode_in_turns(body: bytes) -> JsonValue:
         parse_float=lambda digits: float(digits),
     )
     _check_depth(value)
-    return value
+    return _as_unicode(value, body)
 
 
 def _check_depth(value: JsonValue) -> None:
@@ -204,6 +207,17 @@ def _check_depth(value: JsonValue) -> None:
         if not level:
             return
     raise UnreadableBody(f"it is nested more than {_DEEPEST} levels deep")
+
+
+def _as_unicode(value: JsonValue, body: bytes) -> JsonValue:
+    """A value whose texts can be written: half of a character, which JSON can spell, is replaced."""
+    if not _SURROGATE.search(body):
+        return value
+    text = json.dumps(value, ensure_ascii=False)
+    if text.isascii() or not _HALF.search(text):
+        return value
+    whole: JsonValue = json.loads(text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"))
+    return whole
 
 
 def _inside(value: JsonValue) -> Iterable[JsonValue]:

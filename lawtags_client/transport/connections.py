@@ -76,12 +76,16 @@ class Connections:
             raise ClientClosedError()
         local, secure = url.host in _LOOPBACK, url.scheme == "https"
         trust_env = self._settings.trust_env and not local
-        pooled = repeatable and not (trust_env and self._proxies)
+        pooled = repeatable and not self.may_use_proxy(url)
         use = _Use(asyncio.get_running_loop(), trust_env, secure, pooled)
         if use not in self._clients:
             self._clients[use] = self._make(use)
             await self._drop_orphans()
         return self._clients[use]
+
+    def may_use_proxy(self, url: httpx.URL) -> bool:
+        """Whether the environment may have a proxy carry a request."""
+        return self._settings.trust_env and url.host not in _LOOPBACK and self._proxies
 
     async def close(self) -> None:
         """Close every connection."""
@@ -105,7 +109,9 @@ class Connections:
                 await client.aclose()
 
     def _make(self, use: _Use) -> httpx.AsyncClient:
-        from lawtags_client.transport.redact import mask_signed_links
+        import httpx
+
+        from lawtags_client.transport.redact import mask_logs_of_httpx
 
         transport = self._handler
         if use.pooled and transport is None:
@@ -116,10 +122,16 @@ class Connections:
                 max_connections=self._settings.max_connections,
                 keepalive=_KEEPALIVE,
             )
-        # It writes every URL at level INFO, those of signed links included.
-        mask_signed_links("httpx")
+        mask_logs_of_httpx()
         try:
             return self._client_of(transport, trust_env=use.trust_env, secure=use.secure)
+        except (ValueError, httpx.InvalidURL):
+            # What cannot be read may be a part of a password, so it is neither repeated nor chained.
+            raise ConfigurationError(
+                "the environment names a proxy that is not a URL (HTTPS_PROXY, HTTP_PROXY or ALL_PROXY)",
+                hint="Use the form http://host:port, with special characters of a password percent-encoded. "
+                "Or set NO_PROXY, or trust_env = false.",
+            ) from None
         except ImportError as error:
             # Of the packages that httpx brings by extras only this one can be asked for by the environment.
             raise ConfigurationError(

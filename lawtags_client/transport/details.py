@@ -27,6 +27,8 @@ def read_detail(body: bytes, redactor: Redactor) -> JsonValue:
 
 def detail_message(detail: object) -> str:
     """A detail in words."""
+    if not detail:
+        return ""
     if isinstance(detail, dict):
         detail = detail.get("message") or json.dumps(detail, ensure_ascii=False)
     if isinstance(detail, list):

@@ -56,6 +56,7 @@ _BY_STATUS: dict[int, type[APIError]] = {
     413: PayloadTooLargeError,
     422: UnprocessableError,
 }
+_PROXY_ASKS = 407
 _WRONG_PLACE = (404, 405, 501)
 """What a server answers whose address belongs to another service, or has a path too many."""
 
@@ -63,6 +64,8 @@ _HINTS: dict[int, str] = {
     401: "Set LAWTAGS_TOKEN (or the service's own token) to a valid one, or name a file that holds it as "
     "LAWTAGS_TOKEN_FILE; it is read again when a token is refused.",
     403: "The token does not allow this; request the permission, or use another token.",
+    407: "A proxy asks who you are. Put user and password into HTTPS_PROXY, HTTP_PROXY or ALL_PROXY, or "
+    "bypass it by adding the host to NO_PROXY.",
     413: "Send less at once, or raise the limit of the proxy in front of the service.",
     507: "The server's disk is full.",
 }
@@ -70,7 +73,18 @@ _HINTS: dict[int, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What an error message says about the request it concerns."""
+    """What an error message says about the request it concerns.
+
+    Args:
+        address: of the service.
+        method: GET, POST and so on.
+        url: where the call goes, fit to be shown.
+        redactor: masks secrets.
+        repeatable: doing it twice is the same as doing it once.
+        with_token: whether a token is sent.
+        may_use_proxy: whether the environment may have a proxy carry it.
+        target: where a redirect led, fit to be shown.
+    """
 
     address: ServiceAddress
     method: str
@@ -78,6 +92,8 @@ class Context:
     redactor: Redactor
     repeatable: bool
     with_token: bool = False
+    may_use_proxy: bool = False
+    target: str | None = None
 
     def fields(self, response: httpx.Response | None = None) -> RequestContext:
         """Keyword arguments for an error."""
@@ -260,6 +276,8 @@ def _no_sense(what: str, context: Context, response: httpx.Response | None = Non
 
 
 def _not_connected(error: Exception, context: Context) -> Failure:
+    import httpx
+
     origin = f"The address comes from {context.address.origin}."
     problem = _tls_problem(error)
     if problem is not None and _no_certificate_shown(problem):
@@ -276,7 +294,7 @@ def _not_connected(error: Exception, context: Context) -> Failure:
         refused.passing = False
         return Failure(refused, passing=False, processed=False)
     reason = context.redactor.text(str(error) or type(error).__name__)
-    if _is_of_proxy(error):
+    if isinstance(error, httpx.ProxyError):
         message = f"the proxy cannot reach {context.address.service} at {context.url}: {reason}"
         hint = (
             "The proxy comes from HTTPS_PROXY, HTTP_PROXY or ALL_PROXY. Check it, or bypass it by adding the "
@@ -286,7 +304,15 @@ def _not_connected(error: Exception, context: Context) -> Failure:
             ConnectionFailedError(message, hint=hint, **context.fields()), passing=False, processed=False
         )
     message = f"{context.address.service} cannot be reached at {context.url}: {reason}"
-    if _is_of_name(error):
+    if context.target is not None:
+        message = f"{context.url} redirects to {context.target}, which cannot be reached: {reason}"
+        hint = f"{origin} Ask who runs the service where it is, and set that address."
+    elif context.may_use_proxy:
+        hint = (
+            f"{origin} Check it, and the proxy: the environment names one in HTTPS_PROXY, HTTP_PROXY or "
+            "ALL_PROXY. To bypass it, add the host to NO_PROXY."
+        )
+    elif _is_of_name(error):
         hint = f"{origin} Check the host name: it has no address in DNS, as seen from this machine."
     else:
         hint = (
@@ -296,12 +322,6 @@ def _not_connected(error: Exception, context: Context) -> Failure:
     return Failure(
         ConnectionFailedError(message, hint=hint, **context.fields()), passing=True, processed=False
     )
-
-
-def _is_of_proxy(error: Exception) -> bool:
-    import httpx
-
-    return isinstance(error, httpx.ProxyError)
 
 
 def _is_of_name(error: BaseException | None) -> bool:
@@ -337,7 +357,7 @@ def _api_error(
     # Programs print and log errors as they are.
     message = escape_controls(page or detail_message(detail) or reason)
     fields: ErrorContext = {**context.fields(response), "detail": detail, "hint": _HINTS.get(status)}
-    if page is not None:
+    if page is not None and status != _PROXY_ASKS:
         fields["hint"] = (
             f"Check the address; it comes from {context.address.origin}. A proxy or another server may be "
             "answering instead of the service."

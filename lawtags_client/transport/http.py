@@ -282,14 +282,22 @@ class ServiceTransport:
 
     async def _exchange(self, call: Call, context: failures.Context, resend: int) -> httpx.Response:
         """Send, and follow redirects."""
+        import httpx
+
         begin, observer = self.clock.monotonic(), self._transport.observer
         client = await self._client(self._requests.url(call), call, context)
         request = self._requests.request(call, client)
-        for _ in range(_MOST_REDIRECTS + 1):
-            if observer.active:
-                response = await observer.send(client, request, context, resend)
-            else:
-                response = await client.send(request, stream=True)
+        for redirected in range(_MOST_REDIRECTS + 1):
+            try:
+                if observer.active:
+                    response = await observer.send(client, request, context, resend)
+                else:
+                    response = await client.send(request, stream=True)
+            except httpx.TransportError as error:
+                if not redirected:
+                    raise
+                moved = replace(context, target=shown(request.url))
+                raise retry.AttemptFailed(failures.from_exception(error, moved)) from error
             if logger.isEnabledFor(logging.DEBUG):
                 took = self.clock.monotonic() - begin
                 where = shown(request.url)
@@ -319,7 +327,8 @@ class ServiceTransport:
             # Secrets that hooks add to this call are not kept for other calls.
             redactor = redactor.with_secrets(())
         with_token = self._requests.takes_token(call) and self.address.token is not None
-        return failures.Context(self.address, call.method, url, redactor, repeatable, with_token)
+        proxy = self._transport.connections.may_use_proxy(self._requests.url(call))
+        return failures.Context(self.address, call.method, url, redactor, repeatable, with_token, proxy)
 
     async def _chunks(
         self, response: httpx.Response, context: failures.Context, deadline: float

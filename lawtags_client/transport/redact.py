@@ -36,11 +36,27 @@ class SignedLinkFilter(logging.Filter):
         return True
 
 
-def mask_signed_links(logger_name: str) -> None:
-    """Have a logger of another library mask credentials in URLs; doing it again changes nothing."""
+class HeaderFilter(logging.Filter):
+    """Leaves out the headers of responses, cookies and links among them, which httpcore logs."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        head, told, _ = str(record.msg).partition(".complete return_value=")
+        if told and "headers" in head:
+            record.msg = f"{head}.complete"
+        return True
+
+
+def mask_logs_of_httpx() -> None:
+    """Have httpx and httpcore log no credentials; doing it again changes nothing."""
+    _filtered("httpx", SignedLinkFilter())
+    for part in ("http11", "http2", "proxy", "socks"):
+        _filtered(f"httpcore.{part}", HeaderFilter())
+
+
+def _filtered(logger_name: str, wanted: logging.Filter) -> None:
     logger = logging.getLogger(logger_name)
-    if not any(isinstance(known, SignedLinkFilter) for known in logger.filters):
-        logger.addFilter(SignedLinkFilter())
+    if not any(type(known) is type(wanted) for known in logger.filters):
+        logger.addFilter(wanted)
 
 
 def _phrase(status: object) -> str:

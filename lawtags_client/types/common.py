@@ -51,6 +51,9 @@ Items: TypeAlias = Annotated[list[T], BeforeValidator(_null_as_list)]
 Mapped: TypeAlias = Annotated[dict[str, T], BeforeValidator(_null_as_map)]
 """A map that the server may also give as null."""
 
+Size: TypeAlias = Annotated[int, Field(ge=0, lt=1 << 63)]
+"""Bytes of a file."""
+
 # Open on purpose: a newer server may know values that this list does not.
 JobStatus: TypeAlias = (
     Literal[

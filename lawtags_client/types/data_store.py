@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 from pydantic import Field
 
 from lawtags_client.json_value import JsonValue
-from lawtags_client.types.common import CamelModel, Items, UtcDateTime, WireModel
+from lawtags_client.types.common import CamelModel, Items, Size, UtcDateTime, WireModel
 
 RepoType: TypeAlias = Literal["dataset", "model"]
 UploadMode: TypeAlias = Literal["lfs", "regular"] | str
@@ -112,7 +112,7 @@ class LfsPointer(CamelModel):
     """What stands in git for a large file."""
 
     oid: str
-    size: int | None = None
+    size: Size | None = None
     pointer_size: int | None = None
 
 
@@ -232,5 +232,5 @@ class TreeEntry(WireModel):
     type: Literal["file", "directory"] | str
     path: str
     oid: str | None = None
-    size: int | None = None
+    size: Size | None = None
     lfs: LfsPointer | None = None

@@ -13,9 +13,9 @@ from pydantic import BaseModel
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.json_value import JsonValue
-from lawtags_client.types.common import Items, Mapped, Page, UtcDateTime, WireModel, WireRequest
+from lawtags_client.types.common import Items, Mapped, Page, Size, UtcDateTime, WireModel, WireRequest
 
-__all__ = ["HelixRequest", "Items", "Mapped", "Page", "Resource", "UtcDateTime", "WireModel"]
+__all__ = ["HelixRequest", "Items", "Mapped", "Page", "Resource", "Size", "UtcDateTime", "WireModel"]
 
 
 class Resource(WireModel):

@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import Field
 
-from lawtags_client.helix.types.common import HelixRequest, Items, Mapped, Resource, WireModel
+from lawtags_client.helix.types.common import HelixRequest, Items, Mapped, Resource, Size, WireModel
 from lawtags_client.json_value import JsonValue
 
 Purpose: TypeAlias = Literal["dataset", "environment", "generic", "model"] | str
@@ -56,7 +56,7 @@ class FilesetFile(WireModel):
     """A file of a fileset; there is no checksum."""
 
     path: str
-    size: int | None = None
+    size: Size | None = None
     file_ref: str | None = None
     file_url: str | None = None
     cache_status: str | None = None

@@ -227,3 +227,65 @@ async def test_events_of_a_stream_have_the_limits_of_other_answers(tmp_path: Pat
     async with client(streamed, tmp_path) as nemo:
         with pytest.raises(LawtagsError, match="not JSON"):
             await count(nemo.inference.stream_completion(model="m", prompt="Tags:"))
+
+
+HALF = b'{"name": "tags", "metadata": {"\\udc00": "a\\ud800b \\ud83d\\ude00"}, "purpose": "dataset"}'
+
+
+@pytest.mark.parametrize("size", ["small", "large"])
+async def test_halves_of_characters_are_replaced_where_an_answer_is_read(size: str) -> None:
+    body = HALF if size == "small" else HALF[:-1] + b', "padding": "' + b"x" * (2 << 20) + b'"}'
+
+    def answered(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            return httpx.Response(409, json={"detail": "already exists"})
+        return httpx.Response(200, content=body)
+
+    async with helix(answered) as platform:
+        found = await platform.filesets.ensure(name="tags", purpose="dataset")
+    assert found.metadata == {"\ufffd": "a\ufffdb \U0001f600"}
+    assert found.model_dump_json()
+
+
+async def test_a_file_that_is_another_one_each_time_is_not_downloaded_for_ever(tmp_path: Path) -> None:
+    asked = 0
+
+    def answered(request: httpx.Request) -> httpx.Response:
+        nonlocal asked
+        if request.url.path.endswith("/files"):
+            return httpx.Response(200, json={"data": [{"path": "a", "size": 100}]})
+        asked += 1
+        letter = chr(ord("a") + asked % 26).encode()
+        return httpx.Response(206 if "range" in request.headers else 200, content=Cut(letter * 50))
+
+    async with helix(answered) as platform:
+        with pytest.raises(ProtocolError, match="another file each time"):
+            await platform.filesets.download("tags", tmp_path)
+    assert asked < 20
+
+
+class Cut(httpx.AsyncByteStream):
+    """A body that breaks off behind its first bytes."""
+
+    def __init__(self, begin: bytes) -> None:
+        self._begin = begin
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._begin
+        raise httpx.ReadError("cut off")
+
+
+@pytest.mark.parametrize("size", [-1, 1 << 63, 10**400])
+async def test_a_file_of_an_impossible_size_is_not_downloaded(size: int, tmp_path: Path) -> None:
+    def answered(request: httpx.Request) -> httpx.Response:
+        entry = {"path": "a", "size": size, "type": "file"}
+        if "/api/datasets/" in request.url.path:
+            return httpx.Response(200, json=[entry] if "/tree/" in request.url.path else {"sha": "main"})
+        return httpx.Response(200, json={"data": [entry]})
+
+    async with helix(answered) as platform:
+        with pytest.raises(ProtocolError, match="size: Input should be"):
+            await platform.filesets.download("tags", tmp_path)
+    async with client(answered, tmp_path, data_store_url="http://data.test") as nemo:
+        with pytest.raises(ProtocolError, match="size: Input should be"):
+            await nemo.data_store.download("law/tags", tmp_path / "down", revision="main")
