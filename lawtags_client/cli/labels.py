@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="The tags of questions: review those that look wrong.", no_args_is_help=True)
 
+_SHOWN_PAIRS = 3
+
 Reviewed = Annotated[
     str,
     typer.Argument(
@@ -89,6 +91,8 @@ def review(
         session.report(f"No sentence embeddings: {found.reason}")
     if found.unreadable:
         session.report(f"Rows skipped because they could not be read: {found.unreadable}.")
+    if found.untagged:
+        session.report(f"Rows skipped because they have no tags, or not all of them: {found.untagged}.")
     if out is not None:
         write_review(out, found.findings, titles=titles)
     if session.json:
@@ -96,6 +100,12 @@ def review(
     else:
         for place, each in enumerate(found.findings, 1):
             _print(session, place, each)
+    if found.disputed:
+        places = [f"{_place(a)} and {_place(b)}" for a, b in found.disputed[:_SHOWN_PAIRS]]
+        session.report(
+            f"{len(found.disputed)} pairs of rows have the same text and different tags: {'; '.join(places)}"
+            + ("; …" if len(found.disputed) > _SHOWN_PAIRS else "")
+        )
     session.report(
         f"{found.rows} rows reviewed, {found.doubtful} with a doubtful tag, {len(found.findings)} listed."
     )

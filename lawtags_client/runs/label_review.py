@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lawtags_client.encoder.choice import EncoderChoice, choose_encoder
-from lawtags_client.errors import ConfigurationError
+from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.files import atomic_write_text, make_folder
-from lawtags_client.runs.reviewed_rows import ReviewedRow, find_reviewed_rows
+from lawtags_client.runs.reviewed_rows import ReviewedRow, ReviewedRows, find_reviewed_rows
 from lawtags_client.tagging.vocabulary import Vocabulary
 from lawtags_client.terminal import escape_controls
 
@@ -72,6 +72,8 @@ class LabelReview:
         encoder: name of the encoder used, if any.
         reason: why no encoder was used.
         unreadable: number of rows skipped because they could not be read.
+        untagged: number of rows skipped because they have no tags, or not all of them.
+        disputed: pairs of rows with the same text and different tags; each row is in one pair at most.
     """
 
     rows: int
@@ -80,6 +82,8 @@ class LabelReview:
     encoder: str | None
     reason: str
     unreadable: int = 0
+    untagged: int = 0
+    disputed: tuple[tuple[ReviewedRow, ReviewedRow], ...] = ()
 
 
 def review_labels(
@@ -113,11 +117,16 @@ def review_labels(
         retriever_evidence,
         retriever_similarity,
     )
-    from lawtags_client.tagging.retriever import Retriever
+    from lawtags_client.tagging.retriever import FEWEST_ROWS, Retriever
 
     found = find_reviewed_rows(name, runs)
     choice = choose_encoder(encoder or found.encoder)
     rows = found.rows
+    if len(rows) < FEWEST_ROWS:
+        raise DataError(
+            f"{name}: {_skipped(found)}, and a review needs at least {FEWEST_ROWS} rows with tags",
+            hint="Pass a file with more labeled questions.",
+        )
     questions = [row.question for row in rows]
     vocabulary = Vocabulary.from_questions(questions)
     retriever = Retriever.fit(
@@ -137,8 +146,34 @@ def review_labels(
         LabelFinding(rows[each.row], each, rows[other]) for each, other in zip(worst, similar, strict=True)
     )
     return LabelReview(
-        len(rows), len(doubtful), findings, _encoder_name(choice), choice.reason, found.unreadable
+        len(rows),
+        len(doubtful),
+        findings,
+        _encoder_name(choice),
+        choice.reason,
+        found.unreadable,
+        found.untagged,
+        tuple(_disputed(rows)),
     )
+
+
+def _skipped(found: ReviewedRows) -> str:
+    parts = [f"{len(found.rows)} rows have tags"]
+    if found.untagged:
+        parts.append(f"{found.untagged} have none, or not all of them")
+    if found.unreadable:
+        parts.append(f"{found.unreadable} could not be read")
+    return ", ".join(parts)
+
+
+def _disputed(rows: Iterable[ReviewedRow]) -> Iterable[tuple[ReviewedRow, ReviewedRow]]:
+    """Pairs of rows with the same text, of which at least one has tags that are wrong or incomplete."""
+    first: dict[tuple[str, str | None], ReviewedRow] = {}
+    for row in rows:
+        text = (row.question.title, row.question.body)
+        other = first.setdefault(text, row)
+        if set(other.question.tags) != set(row.question.tags):
+            yield first.pop(text), row
 
 
 def _encoder_name(choice: EncoderChoice) -> str | None:

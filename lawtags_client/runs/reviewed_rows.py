@@ -45,11 +45,13 @@ class ReviewedRows:
         rows: rows with at least one tag.
         encoder: the encoder setting of the run's recipe; ``auto`` if this is no run.
         unreadable: number of rows skipped because they could not be read.
+        untagged: number of rows skipped because they have no tags, or not all of them.
     """
 
     rows: list[ReviewedRow]
     encoder: str = "auto"
     unreadable: int = 0
+    untagged: int = 0
 
 
 def find_reviewed_rows(name: str, runs: Path) -> ReviewedRows:
@@ -67,6 +69,10 @@ def find_reviewed_rows(name: str, runs: Path) -> ReviewedRows:
         return _rows_of_file(name)
     if (Path(name) / "questions").is_dir():
         return ReviewedRows(_curated_rows(Path(name)))
+    if Path(name).suffix and not Path(name).exists() and not (runs / name).exists():
+        raise ConfigurationError(
+            f"there is no file {name!r}, and no such run in {runs}", hint="Check the path."
+        )
     folder = find_run(runs, name)
     recipe = RunFacts.read(Ledger(folder / "ledger.sqlite")).recipe or {}
     options = recipe.get("retriever")
@@ -108,14 +114,16 @@ def _rows_of_part(path: Path, part: str) -> Iterator[ReviewedRow]:
 def _rows_of_file(name: str) -> ReviewedRows:
     """The tagged rows of a file, cleaned as in a curation, but neither filtered nor masked."""
     (source,) = find_sources([name])
-    rows, unreadable, texts = [], 0, QuestionTexts()
+    rows, unreadable, untagged, texts = [], 0, 0, QuestionTexts()
     for line, row in read_source(source, {}, hint=_column_hint):
         if not isinstance(row, SourceRow):
             unreadable += 1
         elif row.complete and row.tags:
             (question,) = texts.prepare([row])
             rows.append(ReviewedRow(question, None, source.name, line))
-    return ReviewedRows(rows, unreadable=unreadable)
+        else:
+            untagged += 1
+    return ReviewedRows(rows, unreadable=unreadable, untagged=untagged)
 
 
 def _column_hint(field: str, column: str) -> str:

@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 
 # Training rows whose weights are converted to float64 at a time.
 _TERMS = 2048
-_FEWEST_ROWS = 10
+FEWEST_ROWS = 10
+"""Training rows that a fit needs."""
 _MANY_ROWS = 2_000
 
 
@@ -122,10 +123,10 @@ class Retriever:
             MissingExtraError: SciPy or scikit-learn is not installed.
         """
         options = options or RetrieverOptions(folds=folds)
-        if len(questions) < _FEWEST_ROWS or not len(vocabulary):
+        if len(questions) < FEWEST_ROWS or not len(vocabulary):
             raise DataError(
                 f"{len(questions)} training rows with {len(vocabulary)} tags are too few to fit a retriever",
-                hint=f"At least {_FEWEST_ROWS} labeled rows are required.",
+                hint=f"At least {FEWEST_ROWS} labeled rows are required.",
             )
         if options.folds is None:
             options = replace(options, folds=3 if len(questions) >= _MANY_ROWS else 5)

@@ -249,9 +249,11 @@ def check_parts(rows: Mapping[str, int]) -> None:
     """
     for part in ("training", "validation", "testing"):
         if rows.get(part, 0) < 1:
+            told = ", ".join(f"{count} {name}" for name, count in rows.items())
             raise ConfigurationError(
-                f"no {part} rows are left after curation",
-                hint="See curated/rejected.jsonl for the reasons; add more labeled questions.",
+                f"no {part} rows are left after curation ({told})",
+                hint="Add more labeled questions, or change curation.split. Rows that were dropped are in "
+                "curated/rejected.jsonl of the run.",
             )
 
 

@@ -91,6 +91,7 @@ def test_a_plain_file_is_reviewed_and_its_corrections_reach_the_curation(curated
     assert row["source"] == {"file": "questions.jsonl", "line": 20}
     assert "90 rows reviewed" in done.stderr
     assert "skipped because they could not be read: 1." in done.stderr
+    assert "skipped because they have no tags, or not all of them: 1." in done.stderr
     row["tags"] = ["copyright"]
     Path("review.jsonl").write_text(json.dumps(row), encoding="utf-8")
     assert load_corrections(Path("review.jsonl")) == {
@@ -143,3 +144,31 @@ def test_what_cannot_be_reviewed_is_named(curated: Path) -> None:
     for path in (curated / "questions").iterdir():
         path.unlink()
     assert "no curated questions" in call("curated", code=2).stderr
+
+
+def test_rows_without_tags_are_counted_where_too_few_have_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = [json.dumps({"id": str(number), "title": f"May I {number}?", "tags": []}) for number in range(20)]
+    Path("q.jsonl").write_text("\n".join([*lines, '{"id": "x", "title": "", "tags": ["a"]}']) + "\n")
+    said = call("q.jsonl", "--encoder", "none", code=1).stderr
+    assert "q.jsonl: 0 rows have tags, 20 have none, or not all of them, 1 could not be read" in said
+    assert "there is no file 'p.jsonl'" in call("p.jsonl", code=2).stderr
+
+
+def test_the_same_text_with_other_tags_is_pointed_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [
+        {"id": str(number), "title": f"Is the {topic} {number} legal?", "tags": [topic]}
+        for number, topic in enumerate(sorted(TOPICS) * 8)
+    ]
+    rows += [rows[4] | {"id": "same"}, rows[5] | {"id": "other", "tags": ["copyright"]}]
+    Path("q.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    said = call("q.jsonl", "--encoder", "none").stderr
+    assert (
+        "1 pairs of rows have the same text and different tags: q.jsonl:6, id 5 and q.jsonl:26, id other"
+        in said
+    )
