@@ -239,13 +239,13 @@ def _check_on_helix(recipe: Recipe, config: TrainingConfig) -> None:
 
 
 def check_parts(rows: Mapping[str, int]) -> None:
-    """Refuse a split that leaves a part without rows.
+    """Refuse a split that leaves a part without rows, or too few of them to fit anything.
 
     Args:
         rows: how many there are, by part.
 
     Raises:
-        ConfigurationError: a part has none.
+        ConfigurationError: a part has none, or training too few.
     """
     for part in ("training", "validation", "testing"):
         if rows.get(part, 0) < 1:
@@ -255,6 +255,13 @@ def check_parts(rows: Mapping[str, int]) -> None:
                 hint="Add more labeled questions, or change curation.split. Rows that were dropped are in "
                 "curated/rejected.jsonl of the run.",
             )
+    from lawtags_client.tagging.retriever import FEWEST_ROWS
+
+    if rows["training"] < FEWEST_ROWS:
+        raise ConfigurationError(
+            f"{rows['training']} training rows are left after curation; the retriever needs {FEWEST_ROWS}",
+            hint="Add more labeled questions, or change curation.split.",
+        )
 
 
 def _power_of_two(most: int) -> int:

@@ -54,6 +54,13 @@ def check(config: dict[str, Any], rows: dict[str, int] | None = None, **recipe: 
     _check(parse_recipe(content | recipe), offered, rows or ROWS)
 
 
+def test_too_few_rows_are_refused_before_anything_is_fitted_or_paid_for() -> None:
+    with pytest.raises(ConfigurationError, match="8 training rows are left after curation"):
+        check({}, rows={"training": 8, "validation": 20, "testing": 20})
+    with pytest.raises(ConfigurationError, match=r"no validation rows .*3 training, 0 validation, 0 testing"):
+        check({}, rows={"training": 3, "validation": 0, "testing": 0})
+
+
 def test_a_config_that_takes_chats_only_wants_rows_of_messages() -> None:
     chats: dict[str, Any] = {"chat": True, "prompt_template": None}
     check(chats, curation={"format": "messages"})
