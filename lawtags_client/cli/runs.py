@@ -120,6 +120,8 @@ def compare(
     if system is not None and html is None:
         raise ConfigurationError("--system is for the page", hint="Add --html FILE.")
     folders = [find_run(runs, name) for name in names]
+    if twice := next((folder for folder in folders if folders.count(folder) > 1), None):
+        raise ConfigurationError(f"run {twice.name!r} is named twice", hint="Name each run once.")
     found = compare_runs(folders)
     if html is not None:
         require(("report",), "the page")

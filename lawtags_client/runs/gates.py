@@ -9,6 +9,7 @@ from lawtags_client.runs.metrics import Difference, JudgedGate, Metrics
 from lawtags_client.runs.outputs import EvaluateOutput
 from lawtags_client.runs.planning.rates import HourlyPrice
 from lawtags_client.runs.recipe import Gate
+from lawtags_client.runs.recipe_faults import nearest
 from lawtags_client.runs.repeats import RepeatedDifference, RepeatedVerdict
 from lawtags_client.runs.verdict import COMPARED, SYSTEMS, in_words, remedy
 
@@ -18,8 +19,50 @@ SECONDS_PER_POINT, PRICE_PER_POINT = "seconds_per_point", "price_per_point"
 
 _OF_A_TAG = ("f1", "precision", "recall")
 _OTHERS = (CALIBRATION_ERROR, MCNEMAR, SECONDS_PER_POINT, PRICE_PER_POINT)
+_SHARES = (
+    *(f"{average}_{name}" for average in ("micro", "macro", "samples") for name in _OF_A_TAG),
+    "exact_match",
+)
+_COUNTS = ("rows", "tags_per_row", "failed", "refused")
+_FROM_0_TO_1 = frozenset({*_SHARES, *_OF_A_TAG, CALIBRATION_ERROR, MCNEMAR})
 # What only the verdict on the run's own split has.
 _OF_ONE_SPLIT = frozenset(_OTHERS)
+
+
+def check_gates(gates: Sequence[Gate]) -> None:
+    """Refuse gates that no verdict can be judged by, before anything is paid for.
+
+    Args:
+        gates: of a recipe.
+
+    Raises:
+        ConfigurationError: one names no system or figure, or its bound is out of the figure's range.
+    """
+    for number, gate in enumerate(gates):
+        place = f"gates[{number}]"
+        for name in filter(None, (gate.system, gate.better_than)):
+            if name not in SYSTEMS:
+                raise _unknown(f"{place}: there is no system {name!r}", name, list(SYSTEMS))
+        if gate.better_than is not None and gate.metric != MCNEMAR:
+            figures: Sequence[str] = COMPARED
+        else:
+            figures = _OF_A_TAG if gate.tag is not None else (*_SHARES, *_COUNTS, *_OTHERS)
+        if gate.metric not in figures:
+            raise _unknown(
+                f"{place}: there is no such figure to judge by: {gate.metric!r}", gate.metric, figures
+            )
+        for side, bound in (("at_least", gate.at_least), ("at_most", gate.at_most)):
+            if bound is not None and gate.metric in _FROM_0_TO_1 and not 0 <= bound <= 1:
+                raise ConfigurationError(
+                    f"{place}: {side} is {bound:g}, and {gate.metric} is from 0 to 1",
+                    hint=f"Set {side} to a number from 0 to 1, such as 0.6.",
+                )
+
+
+def _unknown(message: str, asked: str, known: Sequence[str]) -> ConfigurationError:
+    alike = nearest(asked, known)
+    meant = f"Did you mean {alike}? " if alike else ""
+    return ConfigurationError(message, hint=f"{meant}Known: {', '.join(known)}.")
 
 
 def judge(gates: Sequence[Gate], metrics: Metrics) -> list[JudgedGate]:

@@ -124,7 +124,7 @@ def test_a_new_run_killed_during_training_resumes_its_one_job_and_fails_its_gate
 ) -> None:
     before = content_of(finished / "runs" / "tiny")
     told = yaml.safe_load((finished / "recipe.yaml").read_text())
-    gates = {"gates": [{"system": "tagger", "at_least": 1.1}]}
+    gates = {"gates": [{"system": "tagger", "metric": "exact_match", "at_least": 1}]}
     recipe = write_recipe(finished, **told | gates)
     command = ["run", recipe, "--data", questions, "--name", "tiny"]
     refused = lawtags(stack, finished, *command)

@@ -12,7 +12,7 @@ from lawtags_client.errors import ConfigurationError
 from lawtags_client.files import atomic_write_json
 from lawtags_client.platform import FineTuneIntent, TrainingConfig, TrainingLayout
 from lawtags_client.platform.helix_jobs import training_spec
-from lawtags_client.runs.gates import PRICE_PER_POINT, require_price
+from lawtags_client.runs.gates import PRICE_PER_POINT, check_gates, require_price
 from lawtags_client.runs.hyperparameters import job_hyperparameters, job_layout, plan_steps
 from lawtags_client.runs.job_estimates import EstimateInputs, with_estimates
 from lawtags_client.runs.naming import PLANS
@@ -211,6 +211,7 @@ def _check(recipe: Recipe, config: TrainingConfig, rows: Mapping[str, int]) -> N
             f"{config.name} does not offer sft/{training.method}", hint=f"It offers: {offered or 'nothing'}"
         )
     check_parts(rows)
+    check_gates(recipe.gates)
     if any(gate.metric == PRICE_PER_POINT for gate in recipe.gates):
         layout = config.layouts.get(("sft", training.method), TrainingLayout())
         require_price(rate_of(recipe.hardware).hourly(layout.gpus * layout.nodes))

@@ -180,6 +180,8 @@ def test_runs_are_compared_figure_by_figure_and_question_by_question(folder: Pat
     assert "(+0.000)" in shown
     assert "two, tagger, questions won: a" in shown
     call("runs", "compare", "one", code=2)
+    # A run is no second opinion on itself, by whatever name.
+    call("runs", "compare", "one", "two", "runs/one", code=2)
 
 
 def test_a_system_of_one_run_only_is_shown_without_a_difference(folder: Path) -> None:

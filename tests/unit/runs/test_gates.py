@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
 from lawtags_client.errors import ConfigurationError, DataError, GateNotPassedError, RowsFailedError
 from lawtags_client.runs.comparison import compare_runs
-from lawtags_client.runs.gates import gates_of, judge, judge_repeats, require_verdict
+from lawtags_client.runs.gates import check_gates, gates_of, judge, judge_repeats, require_verdict
 from lawtags_client.runs.language_model import language_model_gain
 from lawtags_client.runs.metrics import IncompleteSystem, Metrics, TrainingCost
 from lawtags_client.runs.outputs import EvaluateOutput
@@ -185,3 +185,33 @@ def test_a_figure_that_is_not_a_number_passes_no_gate() -> None:
     assert not judge([gate], lost)[0].passed
     pooled = over([metrics, metrics], systems=("tagger", "retriever"))
     assert not judge_repeats([gate], [metrics, lost], pooled)[0].passed
+
+
+@pytest.mark.parametrize(
+    ("gate", "said", "meant"),
+    [
+        (Gate(system="taggr", at_least=0.5), r"gates\[1\]: there is no system 'taggr'", "tagger"),
+        (Gate(better_than="retreiver"), "no system 'retreiver'", "retriever"),
+        (Gate(metric="micro_f", at_least=0.5), "no such figure to judge by: 'micro_f'", "micro_f1"),
+        (Gate(metric="exact_match", better_than="base"), "no such figure to judge by", "micro_f1"),
+        (Gate(tag="tax", metric="micro_f1", at_least=0.5), "no such figure to judge by", "f1"),
+        (Gate(at_least=70), "at_least is 70, and micro_f1 is from 0 to 1", "0.6"),
+        (Gate(metric="mcnemar_p", better_than="base", at_most=-1), "at_most is -1", "0.6"),
+    ],
+)
+def test_a_gate_that_nothing_is_judged_by_is_refused_beforehand(gate: Gate, said: str, meant: str) -> None:
+    with pytest.raises(ConfigurationError, match=said) as caught:
+        check_gates([Gate(at_least=0.5), gate])
+    assert meant in str(caught.value.hint)
+
+
+def test_every_figure_of_a_verdict_can_be_asked_for_beforehand() -> None:
+    metrics = judged(tagger=50, retriever=45)
+    names = [field.name for field in fields(metrics.systems["tagger"])]
+    gates = [
+        Gate(metric=name, at_least=0) for name in names if metrics.systems["tagger"].figure(name) is not None
+    ]
+    assert len(gates) > 10
+    check_gates([*gates, Gate(metric="seconds_per_point", at_most=900), Gate(better_than="retriever")])
+    check_gates([Gate(tag="a", metric="recall", at_least=1), Gate(metric="calibration_error", at_most=0)])
+    judge(gates, metrics)
