@@ -68,7 +68,7 @@ def take_over(folder: Path, stage: str, recipe: Recipe) -> Path:
         run_id = facts.run_id
         if facts.undone and "upload" in before:
             raise ConfigurationError(
-                f"run {folder.name!r} was undone: of its dataset and its model, what no other run needs is gone",
+                f"run {folder.name!r} was undone: what only it needed on its platform is gone",
                 hint=f"Upload the rows again: lawtags runs redo {folder.name} --from upload",
             )
         mark = TakenOver(run=folder.name, run_id=run_id, stage=stage)
