@@ -40,6 +40,7 @@ from lawtags_client.platform.v1_removal import V1Removal
 from lawtags_client.platform.v1_updates import UpdateReader
 from lawtags_client.services.customizer.configs import full_name
 from lawtags_client.services.evaluator import rows_scored, scores
+from lawtags_client.services.watching import Patience, Poller
 from lawtags_client.settings import ServiceName, Settings
 from lawtags_client.tagging.vocabulary import Vocabulary
 from lawtags_client.types.customizer import (
@@ -165,7 +166,9 @@ class V1Platform:
             JobStalledError: nothing happened for ``stall`` seconds; it is still running.
             WaitTimeoutError: it took longer than ``timeout`` seconds; it is still running.
         """
-        job = await self._nemo.customizer.job(job_id)
+        patience = Patience().within(timeout)
+        # The platform may restart between the submission and the first look at the job.
+        job = await Poller(self._nemo.clock, patience).look(lambda: self._nemo.customizer.job(job_id))
         looks, reader = job.looks(), UpdateReader(job.record)
         clock = self._nemo.clock
         begin = clock.monotonic()

@@ -12,7 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lawtags_client.encoder.choice import choose_encoder
-from lawtags_client.errors import ConfigurationError, LawtagsError
+from lawtags_client.errors import (
+    ConfigurationError,
+    LawtagsError,
+    RateLimitedError,
+    ServerError,
+    TransportError,
+)
 from lawtags_client.files import atomic_write_text
 from lawtags_client.platform import Platform
 from lawtags_client.runs.facts import RunFacts
@@ -28,6 +34,8 @@ from lawtags_client.runs.tracking import Tracker
 
 # Stages that a finished run may be asked for in addition: their options are no inputs of the run.
 _ON_REQUEST = frozenset({"repeats"})
+# How a call ends while a platform restarts.
+_MAY_PASS = (TransportError, RateLimitedError, ServerError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +232,8 @@ class _StageRunner:
             with run_span(f"lawtags {stage.name}", {"stage": stage.name, "number": number}):
                 output = await stage.run(context)
         except LawtagsError as problem:
+            if isinstance(problem, _MAY_PASS):
+                _say_how_to_resume(problem)
             context.ledger.fail(stage.name, problem.as_dict())
             raise
         except Exception as problem:
@@ -236,3 +246,10 @@ class _StageRunner:
         context.outputs[stage.name] = output
         self.redone.append(stage.name)
         context.progress.finished(stage.name, self._clock() - started, output.summary)
+
+
+def _say_how_to_resume(problem: LawtagsError) -> None:
+    """Add to the hint of an error that may pass, such as that of a platform that restarts."""
+    if "epeat the command" not in (problem.hint or ""):
+        resume = "Then repeat the command: it resumes here, and submits no job twice."
+        problem.hint = f"{problem.hint} {resume}" if problem.hint else resume

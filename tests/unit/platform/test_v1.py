@@ -129,6 +129,14 @@ async def test_following_tells_steps_losses_and_words_until_the_end(tmp_path: Pa
     assert any(sign.steps == 1 for sign in found)
 
 
+async def test_a_platform_that_restarts_after_the_submission_is_waited_for(tmp_path: Path) -> None:
+    time, down = StillTime(), [httpx.ConnectError("refused")] * 30
+    script = Script([*down, job("running"), *down, job("completed")])
+    found = await signs(V1Platform(client(script, tmp_path, time)), timeout=600, stall=600)
+    assert found[-1].status == "completed"
+    assert time.seconds > 30
+
+
 def look(status: str, steps: int, *, uploaded: bool = False) -> httpx.Response:
     """A job that logs each step; the last look also shows what was logged after the last step."""
 

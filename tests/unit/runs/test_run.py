@@ -14,7 +14,16 @@ from typing import Any, cast
 
 import pytest
 
-from lawtags_client.errors import BusyError, ConfigurationError, DataError
+from lawtags_client.errors import (
+    BusyError,
+    ConfigurationError,
+    ConnectionFailedError,
+    DataError,
+    DoubtfulOutcomeError,
+    LawtagsError,
+    RateLimitedError,
+    ServerError,
+)
 from lawtags_client.files import atomic_write_text
 from lawtags_client.platform import Platform
 from lawtags_client.runs.ledger import Ledger
@@ -44,7 +53,7 @@ class Counting:
         self.after = after
         self.runs = 0
         self.option = 0
-        self.fails = False
+        self.fails: Exception | None = None
         self.missing = 0
 
     def inputs(self, context: RunContext) -> Mapping[str, Any]:
@@ -53,8 +62,8 @@ class Counting:
 
     async def run(self, context: RunContext) -> Counted:
         self.runs += 1
-        if self.fails:
-            raise DataError("no", path="x", line=3)
+        if self.fails is not None:
+            raise self.fails
         path = context.folder / f"{self.name}.txt"
         atomic_write_text(path, f"{self.name} {self.option}")
         files = file_digests(context.folder, [path])
@@ -164,13 +173,13 @@ async def test_the_result_of_a_stage_survives_an_unfinished_attempt(
     tmp_path: Path, steps: list[Counting]
 ) -> None:
     await go(tmp_path, steps)
-    steps[1].option, steps[1].fails = 5, True
+    steps[1].option, steps[1].fails = 5, DataError("no")
     with pytest.raises(DataError):
         await go(tmp_path, steps)
     kept = Ledger(tmp_path / "ledger.sqlite").finished("second")
     assert kept is not None
     assert kept.output["value"] == 0
-    steps[1].option, steps[1].fails = 0, False
+    steps[1].option, steps[1].fails = 0, None
     assert (await go(tmp_path, steps)).redone == ()
 
 
@@ -183,17 +192,41 @@ async def test_an_incomplete_stage_runs_again(tmp_path: Path, steps: list[Counti
 
 
 async def test_a_failed_stage_keeps_what_was_done_before(tmp_path: Path, steps: list[Counting]) -> None:
-    steps[1].fails = True
-    with pytest.raises(DataError):
+    steps[1].fails = DataError("no", path="x", line=3)
+    with pytest.raises(DataError) as caught:
         await go(tmp_path, steps)
+    assert "epeat" not in str(caught.value)
     record = Ledger(tmp_path / "ledger.sqlite").stage("second")
     assert record is not None
     assert record.status == "failed"
     assert record.error is not None
     assert record.error["line"] == 3
-    steps[1].fails = False
+    steps[1].fails = None
     assert (await go(tmp_path, steps)).redone == ("second", "third")
     assert steps[0].runs == 1
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        ConnectionFailedError("refused", hint="Start it."),
+        DoubtfulOutcomeError("lost"),
+        ServerError("starting", status=503),
+        RateLimitedError("slow down"),
+    ],
+    ids=lambda problem: type(problem).__name__,
+)
+async def test_a_run_that_ends_because_the_platform_is_down_says_how_to_resume(
+    problem: LawtagsError, tmp_path: Path, steps: list[Counting]
+) -> None:
+    before, steps[1].fails = problem.hint, problem
+    with pytest.raises(LawtagsError) as caught:
+        await go(tmp_path, steps)
+    assert (caught.value.hint or "").startswith(before or "Then")
+    assert "repeat the command: it resumes here" in (caught.value.hint or "")
+    with pytest.raises(LawtagsError):
+        await go(tmp_path, steps)
+    assert (caught.value.hint or "").count("repeat the command") == 1
 
 
 async def test_a_run_can_stop_after_a_stage(tmp_path: Path, steps: list[Counting]) -> None:
