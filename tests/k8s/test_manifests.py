@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -137,7 +139,43 @@ def secrets_brought() -> dict[str, set[str]]:
 
 @every_overlay
 def test_every_name_that_a_pod_uses_exists(folder: str) -> None:
-    objects, secrets = built(folder), secrets_brought()
+    check_names(built(folder))
+
+
+# Names in addresses, and in resources of operators, are text that kustomize does not follow.
+WITH_OWN_NAMESPACE = [each for each in OVERLAYS if not each.startswith("overlays/operator")]
+WITH_PREFIX = ["base", "overlays/minikube", "overlays/platform-chart", "overlays/helix"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "change"),
+    [
+        *((folder, {"namespace": "team-law"}) for folder in WITH_OWN_NAMESPACE),
+        *((folder, {"namePrefix": "a-", "nameSuffix": "-b"}) for folder in WITH_PREFIX),
+    ],
+    ids=lambda value: value if isinstance(value, str) else next(iter(value)),
+)
+def test_an_overlay_of_yours_may_rename(folder: str, change: dict[str, str], tmp_path: Path) -> None:
+    image = {"name": "lawtags", "newName": "registry.example.com/law/lawtags", "newTag": "9"}
+    mine = {"resources": [os.path.relpath(K8S / folder, tmp_path.resolve())], "images": [image], **change}
+    (tmp_path / "kustomization.yaml").write_text(json.dumps(mine))
+    objects = built(str(tmp_path))
+    assert len(objects) == len(built(folder))
+    check_names(objects)
+    if "namespace" in change:
+        own = [each["metadata"]["name"] for each in objects if each["kind"] == "Namespace"]
+        assert own in ([], ["team-law"])
+        assert {each["metadata"].get("namespace", "team-law") for each in objects} == {"team-law"}
+        asked = {address for each in objects for address in addresses(each.get("data", {}))}
+        assert asked - {"huggingface.co:443"} <= set(services(objects)) | BROUGHT[folder]
+    images = {one["image"] for pod in pods(objects) for one in pod.containers}
+    assert not [name for name in images if name.startswith("lawtags")]
+    assert "registry.example.com/law/lawtags:9" in images
+
+
+def check_names(objects: list[Manifest]) -> None:
+    """See that each object that a pod names is there, and each key of it."""
+    secrets = secrets_brought()
     names = {(each["kind"], each["metadata"]["name"]) for each in objects}
     maps = {each["metadata"]["name"]: each["data"] for each in objects if each["kind"] == "ConfigMap"}
     for pod in pods(objects):
@@ -416,6 +454,19 @@ def test_the_image_of_lawtags_has_one_version() -> None:
 
 
 @every_overlay
+def test_the_pod_to_look_around_in_sees_what_a_run_sees(folder: str) -> None:
+    objects = built(folder)
+    (run,) = one(objects, "Job", "lawtags-run")["spec"]["template"]["spec"]["containers"]
+    (shell,) = one(objects, "Job", "lawtags-shell")["spec"]["template"]["spec"]["containers"]
+    services = [each for each in run["envFrom"] if "lawtags-data" not in str(each)]
+    assert shell["envFrom"] == services
+    assert all(each in run["env"] for each in shell["env"])
+    # The questions may be written there, and read where the run reads them.
+    assert {"name": "questions", "mountPath": "/upload"} in shell["volumeMounts"]
+    assert all(each in shell["volumeMounts"] for each in run["volumeMounts"])
+
+
+@every_overlay
 def test_a_failed_pod_is_retried_only_if_that_can_help(folder: str) -> None:
     objects = built(folder)
     for each in objects:
@@ -458,5 +509,6 @@ def test_only_the_run_starts_by_itself() -> None:
     assert started == ["lawtags-run"]
     stages = {each["metadata"]["name"] for each in built("base") if each["kind"] == "Job"}
     assert stages == {
-        f"lawtags-{name}" for name in ("run", "curate", "plan", "upload", "customize", "evaluate", "tag")
+        f"lawtags-{name}"
+        for name in ("run", "curate", "plan", "upload", "customize", "evaluate", "tag", "shell")
     }

@@ -89,7 +89,7 @@ def executor() -> Iterator[Any]:
 @contextmanager
 def _ray_cluster() -> Iterator[str]:
     """A cluster of one node; ``ray start`` gives its node only 30 s, which a busy machine exceeds."""
-    for attempt in range(5):
+    for attempt in range(3):
         with socket.create_server(("127.0.0.1", 0)) as free:
             address = f"127.0.0.1:{free.getsockname()[1]}"
         command = [Path(sys.executable).with_name("ray"), "start", "--head", "--block", "--num-cpus", "2"]
