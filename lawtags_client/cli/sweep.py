@@ -14,6 +14,7 @@ from lawtags_client.cli.command import command
 from lawtags_client.cli.options import DEFAULT_RUNS, Data, Name, Recipe, Runs, Set, Test
 from lawtags_client.cli.run import loaded_recipe
 from lawtags_client.cli.session import Session
+from lawtags_client.errors import LawtagsError
 from lawtags_client.extras import require
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ def sweep(
     result = session.run(work())
     if session.json:
         session.emit(asdict(result))
+        _require_figure(result)
         return
     by_loss = result.measure == "val_loss"
     rows = [
@@ -110,8 +112,19 @@ def sweep(
             session.say(f"{trial.group}, {trial.run}: {trial.problem}")
     if result.left_out:
         session.say(f"{result.left_out} trainings were left out: the budget is {budget:,} steps.")
-    if (best := result.best) is not None:
+    if result.best:
+        best, *alike = result.best
         session.say(f"Best: {best.group}" + (f", {best.model}" if best.model else ""))
+        if alike:
+            session.say(f"With the same figure: {', '.join(trial.group for trial in alike)}")
     jobs = sum(trial.job is not None for trial in result.trials)
     counted = f"{jobs} jobs with {result.steps:,} steps" if result.steps else f"{len(result.trials)} trials"
     session.say(f"{counted}; {folder / 'sweep.json'}")
+    _require_figure(result)
+
+
+def _require_figure(result: SweepResult) -> None:
+    if result.trials and not result.best:
+        raise LawtagsError(
+            "no combination has a figure", hint="The reasons are above. Repeat it to try again."
+        )

@@ -110,7 +110,7 @@ class PlanView:
                 yield title, found
 
 
-_LEVELS = (("note", "Notes"), ("warning", "Warnings"), ("error", "The platform would refuse this job"))
+_LEVELS = (("note", "Notes"), ("warning", "Warnings"), ("error", "This job would be refused"))
 
 
 def _flat(values: JsonObject, prefix: str = "") -> Iterator[tuple[str, object]]:

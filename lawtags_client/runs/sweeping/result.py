@@ -88,14 +88,16 @@ class SweepResult:
         return [(group, rung, self._figure(mean), count) for group, rung, mean, count in rows]
 
     @property
-    def best(self) -> SweepTrial | None:
-        """A trial of the best combination; None if no trial has a figure."""
+    def best(self) -> tuple[SweepTrial, ...]:
+        """A trial of the best combination, and of those with the same figure; none if no trial has one."""
         ranked = self.ranked()
         if not ranked or ranked[0][2] is None:
-            return None
-        return next(trial for trial in self.trials if trial.group == ranked[0][0])
+            return ()
+        groups = [group for group, *figure in ranked if figure[:2] == [ranked[0][1], ranked[0][2]]]
+        return tuple(next(trial for trial in self.trials if trial.group == group) for group in groups)
 
     def _figure(self, cost: float) -> float | None:
         if not math.isfinite(cost):
             return None
-        return cost if self.measure == "val_loss" else -cost
+        # Not -cost, which has a sign even where it is nothing.
+        return cost if self.measure == "val_loss" else 0.0 - cost

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from lawtags_client.encoder.choice import choose_encoder
-from lawtags_client.errors import ConfigurationError, JobError, RunInputsError
+from lawtags_client.errors import ConfigurationError, DataError, JobError, RunInputsError
 from lawtags_client.files import atomic_write_json
 from lawtags_client.platform import Platform
 from lawtags_client.runs.documents import read_document
@@ -221,9 +221,15 @@ class Sweep:
 
     async def _fit(self, trial: SweepTrial, point: SweepPoint, recipe: Recipe, folder: Path) -> SweepTrial:
         """Fit retriever and encoder on this machine."""
-        return self._scored(
-            trial, point, await self._execute(folder, recipe, [Curate(), TuneEncoder(), ScoreTagger()])
-        )
+        try:
+            done = await self._execute(folder, recipe, [Curate(), TuneEncoder(), ScoreTagger()])
+        except RunInputsError:
+            raise
+        except (ConfigurationError, DataError) as problem:
+            # Such as more folds than rows: that is this combination's own fault.
+            self.progress.note(f"{point.label}: {problem.message}")
+            return replace(trial, problem=problem.message)
+        return self._scored(trial, point, done)
 
     def _scored(self, trial: SweepTrial, point: SweepPoint, done: RunResult) -> SweepTrial:
         found = done.left(ValidationScoreOutput)

@@ -188,5 +188,14 @@ def test_combinations_are_ranked_by_f1_where_losses_cannot_be_compared() -> None
     result = SweepResult.of(trials, measure="val_f1", steps=3, left_out=0)
     assert [trial.group for trial in result.trials] == ["b", "a", "c"]
     assert result.ranked() == [("b", 1, 0.5, 1), ("a", 1, 0.2, 1), ("c", 1, None, 1)]
-    assert result.best == result.trials[0]
-    assert SweepResult.of(trials[2:], measure="val_f1", steps=1, left_out=0).best is None
+    assert result.best == result.trials[:1]
+    assert SweepResult.of(trials[2:], measure="val_f1", steps=1, left_out=0).best == ()
+
+
+def test_what_has_the_same_figure_is_no_better_and_nothing_has_no_sign() -> None:
+    trials = [
+        SweepTrial(values={}, group=group, run=group, rung=1, steps=0, val_f1=0.0) for group in ("a", "b")
+    ]
+    result = SweepResult.of(trials, measure="val_f1", steps=0, left_out=0)
+    assert [trial.group for trial in result.best] == ["a", "b"]
+    assert [f"{figure:.3f}" for _, _, figure, _ in result.ranked()] == ["0.000", "0.000"]

@@ -89,8 +89,8 @@ async def test_retriever_and_encoder_are_ranked_without_a_platform_and_resumed(
     assert ranked[0][2] is not None
     # Each kind of question has a word of its own, which every retriever finds.
     assert ranked[0][2] > 0.5
-    assert done.best is not None
-    assert done.best.model is None
+    assert done.best
+    assert done.best[0].model is None
     assert json.loads((tmp_path / "sweep" / "sweep.json").read_text())["measure"] == "val_f1"
 
     async def fail(self: ScoreTagger, context: RunContext) -> Any:
@@ -144,3 +144,12 @@ async def test_an_encoder_that_cannot_be_used_is_refused_before_anything_is_fitt
     with pytest.raises(ConfigurationError):
         await swept(tmp_path / "sweep", data, f"retriever.encoder=none,{tmp_path / 'missing'}")
     assert not (tmp_path / "sweep").exists()
+
+
+async def test_a_combination_that_cannot_be_fitted_leaves_the_others_their_figures(
+    tmp_path: Path, data: Path
+) -> None:
+    done = await swept(tmp_path / "sweep", data, "retriever.folds=2,500")
+    assert [trial.values["retriever.folds"] for trial in done.trials] == [2, 500]
+    assert [trial.problem is None for trial in done.trials] == [True, False]
+    assert "500 folds" in str(done.trials[1].problem)
