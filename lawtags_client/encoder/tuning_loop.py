@@ -28,6 +28,8 @@ _WARM_UP = 0.1
 _LOWEST_RATE = 0.02  # of the full rate, at the end of the decay
 _LONGEST_STEP = 1.0  # the norm to which gradients are clipped
 _NAME_WEIGHT = 0.5
+# From here on, more passes over more rows gain nothing.
+_MANY_ROWS = 1000
 
 Progress = Callable[[int, int, str], None]
 
@@ -66,7 +68,12 @@ class TuningOptions:
 
     def epochs_for(self, rows: int) -> int:
         """How many epochs so many rows get."""
-        return self.epochs or (4 if rows < 1000 else 3 if rows < 3000 else 2)
+        return self.epochs or (4 if rows < _MANY_ROWS else 3 if rows < 3000 else 2)
+
+    @staticmethod
+    def refits(rows: int) -> bool:
+        """Whether an encoder that was tuned on so many rows gains from going on with the validation rows."""
+        return rows < _MANY_ROWS
 
 
 @dataclass(frozen=True)

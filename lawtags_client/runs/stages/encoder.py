@@ -1,7 +1,7 @@
 """Encoder: tunes a small encoder to give tags, on this machine, and scores it as a system of its own.
 
-It is tuned on the training rows. The validation rows choose the epoch and the threshold, and are then learned
-as well, in one more epoch over both.
+It is tuned on the training rows. The validation rows choose the epoch and the threshold. Where there are few
+rows, these are then learned as well, in one more epoch over both.
 ``tuning_beside`` does most of it while the platform's job runs: what it has reached is in the run's folder,
 and the stage goes on from there.
 """
@@ -46,7 +46,7 @@ class TunedEncoders:
 
     Args:
         selected: has not seen them: weights and thresholds are fitted on its scores.
-        final: gives the tags; ``selected`` where there are no validation rows.
+        final: gives the tags; ``selected`` where there are many rows, or no validation rows.
     """
 
     selected: TunedEncoder
@@ -203,7 +203,7 @@ def _tune(
     questions, folder = questions_of(context), context.folder / FOLDER
     training, validation = questions["training"], questions["validation"]
     vocabulary, options = Vocabulary.from_questions(training), _options(context)
-    known = [*training, *validation] if validation else []
+    known = [*training, *validation] if validation and options.refits(len(training)) else []
     steps, last = 0, -(-len(known) // options.batch_size)
 
     def first(done: int, total: int, text: str) -> None:

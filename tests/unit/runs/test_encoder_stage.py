@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from tiny_models import make_encoder
 
-from lawtags_client.encoder import choice, tuning
+from lawtags_client.encoder import choice, tuning, tuning_loop
 from lawtags_client.encoder.catalog import CatalogEntry
 from lawtags_client.encoder.folder import named_folder
 from lawtags_client.errors import ConfigurationError, DataError
@@ -140,6 +140,19 @@ async def test_without_validation_rows_there_is_one_encoder(tmp_path: Path, enco
         tuned = _tune(made, embedder, threading.Event(), lambda done, total, text: None)
     assert tuned.final is tuned.selected
     assert final_files(made.folder) == tuned_files(made.folder)
+
+
+async def test_with_many_rows_there_is_one_encoder(
+    tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = context(tmp_path, encoder, epochs=1)
+    rows = len(questions_of(made)["training"])
+    monkeypatch.setattr(tuning_loop, "_MANY_ROWS", rows)
+    done = await TuneEncoder().run(made)
+    assert len(tuned_files(made.folder)) == 2
+    # One row less than that is few: the result of the other way is not taken for this one.
+    monkeypatch.setattr(tuning_loop, "_MANY_ROWS", rows + 1)
+    assert set((await TuneEncoder().run(made)).files) > set(done.files)
 
 
 async def test_the_encoder_abstains_where_the_recipe_says_so(tmp_path: Path, encoder: Path) -> None:
