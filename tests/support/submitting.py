@@ -152,7 +152,7 @@ class Submitter:
         self.process.start()
         child.close()
 
-    def result(self, timeout: float = 30.0) -> tuple[str, str] | None:
+    def result(self, timeout: float = 180.0) -> tuple[str, str] | None:
         """The job's id or the error; None if it was killed first."""
         found = None
         with contextlib.suppress(EOFError):

@@ -148,8 +148,13 @@ async def _fetch(
             )
         await asyncio.to_thread(temporary.replace, target)
     finally:
-        await asyncio.to_thread(temporary.unlink, missing_ok=True)
+        _remove(temporary)
     return digest
+
+
+def _remove(temporary: Path) -> None:
+    # Not in a thread, which a second cancellation would keep from starting.
+    temporary.unlink(missing_ok=True)
 
 
 async def _receive(
