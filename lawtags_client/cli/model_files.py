@@ -11,6 +11,11 @@ import typer
 from lawtags_client.cli.command import command
 from lawtags_client.cli.session import Session
 
+_ON_HELIX = (
+    "There, the files of a model or adapter are a fileset, which its entity names. Fetch it from Python: "
+    "await helix.filesets.download(FILESET, Path(FOLDER)), with lawtags_client.helix."
+)
+
 
 @command
 def get(
@@ -25,10 +30,12 @@ def get(
 
     An adapter works with PEFT, vLLM and NIM. Convert it for NeMo with lawtags models convert.
     """
+    from lawtags_client.platform.choice import require_v1
     from lawtags_client.platform.model_files import FetchedModel, fetch_model
 
     async def work() -> FetchedModel:
         async with session.client() as nemo:
+            await require_v1(nemo, "lawtags models get", _ON_HELIX)
             return await fetch_model(nemo, model, out)
 
     done = session.run(work(), left_behind=f"Run it again to go on with {out}.")

@@ -22,6 +22,7 @@ from lawtags_client.runs.verdict import SYSTEMS
 from lawtags_client.tagging.paired import question_f1
 
 PARTS = ("training", "validation", "testing")
+_CURATION = "curated/curation.json"
 _REJECTED = "curated/rejected.jsonl"
 _MOST_SCORES = 5
 
@@ -105,6 +106,12 @@ def trace_row(folder: Path, wanted: str) -> RowTrace:
         ConfigurationError: no row fits, or several do.
         DataError: a file of the run is damaged.
     """
+    if not (folder / _CURATION).is_file() and (folder / _REJECTED).is_file():
+        # It cannot be finished, so that there is nothing else to trace.
+        raise ConfigurationError(
+            f"the curation of {folder.name!r} left no rows",
+            hint=f"{folder / _REJECTED} has the place of each row and why it was dropped.",
+        )
     part, row = _find(folder, wanted)
     place = row.get("source") if part else row
     file, line = _place(place)
@@ -181,7 +188,7 @@ def _with_steps(folder: Path, trace: RowTrace, curated: JsonObject | None) -> Ro
 
 
 def _recorded_source(folder: Path, name: str) -> str | None:
-    inputs = read_document(dict[str, object], folder, "curated/curation.json").get("inputs")
+    inputs = read_document(dict[str, object], folder, _CURATION).get("inputs")
     for each in inputs if isinstance(inputs, list) else ():
         if isinstance(each, Mapping) and each.get("source") == name:
             return _text(each.get("sha256"))

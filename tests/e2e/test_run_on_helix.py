@@ -206,6 +206,7 @@ def test_the_commands_for_jobs_show_the_one_job(platform: StackThread, finished:
         (("customize", "tests/questions"), "lawtags run"),
         (("upload", "runs/tiny/curated", "tests/more"), "lawtags run"),
         (("deploy", "tests/tiny"), "lawtags local runner --serve"),
+        (("models", "get", "tests/tiny", "--out", "fetched"), "helix.filesets.download"),
         (("evaluate", "tests/nothing", "tests/questions"), f"Served models: {BASE}"),
         (("evaluate", BASE, "tests/nowhere"), "no test rows of tests/nowhere"),
         (("evaluate", BASE, "hf://datasets/tests/questions"), "workspace/fileset#file"),

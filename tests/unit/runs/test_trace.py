@@ -94,6 +94,17 @@ def test_an_unclear_or_unknown_row_is_refused(run: Path) -> None:
         trace_row(run, "data.jsonl:99")
 
 
+def test_a_curation_that_left_no_rows_is_not_said_to_be_unfinished(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "none"
+    (folder / "curated").mkdir(parents=True)
+    Ledger(folder / "ledger.sqlite").set_facts({"run_id": "0123456789ab", "data": ["q.jsonl"]})
+    row = {"id": "1", "file": "q.jsonl", "line": 3, "stage": "word_count"}
+    (folder / "curated" / "rejected.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(ConfigurationError, match="the curation of 'none' left no rows") as caught:
+        trace_row(folder, "1")
+    assert "curated/rejected.jsonl has the place of each row" in str(caught.value.hint)
+
+
 def test_a_source_that_has_changed_is_not_replayed(run: Path) -> None:
     done = CliRunner().invoke(app, ["trace", "one", "q7", "--runs", str(run.parent)])
     assert done.exit_code == 0, done.output
