@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, cast
 
+import cloudpickle
 import pool_calls
 import pytest
 
-from lawtags_client.curation.worker_pool import WorkerPool
+from lawtags_client.curation.worker_pool import WorkerPool, _work
 from lawtags_client.errors import LawtagsError, MissingExtraError
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="kills processes by signal")
@@ -36,6 +39,53 @@ def test_workers_share_what_was_loaded_and_a_killed_one_is_replaced(tmp_path: Pa
         texts = [(tmp_path / str(number)).read_text(encoding="utf-8") for number in NUMBERS]
         assert {text.rpartition(" ")[0] for text in texts} == {"a model"}
     assert sorted(done) == sorted(again) == list(NUMBERS)
+
+
+class Eager:
+    """A connection to a caller that sends its next calls as soon as it knows of the last one."""
+
+    def __init__(self, calls: int) -> None:
+        self.left = calls
+        self.taken: list[str] = []
+
+    def send(self, told: tuple[int, BaseException | None]) -> None:
+        assert told[1] is None
+        self.left -= 1
+
+    def poll(self) -> bool:
+        return self.left == 0
+
+    def recv(self) -> str:
+        self.taken.append("the next calls")
+        return self.taken[-1]
+
+
+class Threads:
+    """Workers in this process."""
+
+    def __init__(self, executor: ThreadPoolExecutor) -> None:
+        self.executor = executor
+
+    def open(self) -> ThreadPoolExecutor:
+        return self.executor
+
+
+@pytest.mark.parametrize("count", [1, 6])
+def test_calls_that_come_right_after_the_last_result_are_not_lost(tmp_path: Path, count: int) -> None:
+    calls = {number: cloudpickle.dumps((pool_calls.write, (str(tmp_path),))) for number in range(count)}
+    connection = Eager(count)
+    with ThreadPoolExecutor(2) as executor:
+        _work(cast(Any, connection), cast(Any, Threads(executor)), calls)
+    assert connection.left == 0
+    assert connection.taken == [], "they are for whoever reads next"
+
+
+def test_a_pool_can_be_used_again_and_again(tmp_path: Path) -> None:
+    done: list[int] = []
+    with WorkerPool(2) as pool:
+        for _ in range(300):
+            pool.run(pool_calls.write, dict.fromkeys(range(2), (str(tmp_path),)), done.append)
+    assert len(done) == 600
 
 
 def test_workers_that_are_killed_again_and_again_are_an_error() -> None:
