@@ -187,8 +187,8 @@ def _work(connection: Connection, pool: _Workers, calls: Mapping[int, bytes]) ->
                         return
                     del left[futures[future]]
                     losses = 0
-                # To learn of a caller that closes or is gone. Once it knows of all results, its next message has
-                # the next calls.
+                # To learn of a caller that closes or is gone. Once it knows of all results, its next message
+                # has the next calls.
                 if waiting and connection.poll():
                     _next(connection)
         except BrokenProcessPool:
