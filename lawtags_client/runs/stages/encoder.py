@@ -54,15 +54,23 @@ class TunedEncoders:
 
 
 class TuneEncoder:
-    """Tunes the encoder, keeps the epoch that is best on the validation rows, and goes on with these."""
+    """Tunes the encoder, keeps the epoch that is best on the validation rows, and goes on with these.
+
+    Args:
+        refit: whether it goes on with them; a sweep scores them, and uses nothing else.
+    """
 
     name = "encoder"
     version = 4
     leaves = EncoderOutput
 
+    def __init__(self, *, refit: bool = True) -> None:
+        self._refit = refit
+
     def inputs(self, context: RunContext) -> Mapping[str, object]:
         encoder = encoder_of(context).encoder
         return {
+            **({} if self._refit else {"refit": False}),
             "curation": context.left(CurateOutput).digest,
             "options": context.recipe.encoder.model_dump(),
             "encoder": None if encoder is None else encoder.tuning_base.identity,
@@ -82,7 +90,12 @@ class TuneEncoder:
         stop = threading.Event()
         try:
             tuned = await asyncio.to_thread(
-                _tune, context, encoder, stop, lambda done, total, text: _show(context, done, total, text)
+                _tune,
+                context,
+                encoder,
+                stop,
+                lambda done, total, text: _show(context, done, total, text),
+                refit=self._refit,
             )
         finally:
             stop.set()
@@ -195,7 +208,12 @@ def _show(context: RunContext, done: int, total: int, text: str) -> None:
 
 
 def _tune(
-    context: RunContext, encoder: Encoder, stop: threading.Event, on_progress: Callable[[int, int, str], None]
+    context: RunContext,
+    encoder: Encoder,
+    stop: threading.Event,
+    on_progress: Callable[[int, int, str], None],
+    *,
+    refit: bool = True,
 ) -> TunedEncoders:
     from lawtags_client.tagging.embedding_signals import texts_of
     from lawtags_client.tagging.vocabulary import Vocabulary
@@ -203,7 +221,8 @@ def _tune(
     questions, folder = questions_of(context), context.folder / FOLDER
     training, validation = questions["training"], questions["validation"]
     vocabulary, options = Vocabulary.from_questions(training), _options(context)
-    known = [*training, *validation] if validation and options.refits(len(training)) else []
+    goes_on = refit and validation and options.refits(len(training))
+    known = [*training, *validation] if goes_on else []
     steps, last = 0, -(-len(known) // options.batch_size)
 
     def first(done: int, total: int, text: str) -> None:

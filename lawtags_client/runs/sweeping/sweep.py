@@ -222,7 +222,7 @@ class Sweep:
     async def _fit(self, trial: SweepTrial, point: SweepPoint, recipe: Recipe, folder: Path) -> SweepTrial:
         """Fit retriever and encoder on this machine."""
         try:
-            done = await self._execute(folder, recipe, [Curate(), TuneEncoder(), ScoreTagger()])
+            done = await self._execute(folder, recipe, [Curate(), TuneEncoder(refit=False), ScoreTagger()])
         except RunInputsError:
             raise
         except (ConfigurationError, DataError) as problem:

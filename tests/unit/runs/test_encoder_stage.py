@@ -142,6 +142,17 @@ async def test_without_validation_rows_there_is_one_encoder(tmp_path: Path, enco
     assert final_files(made.folder) == tuned_files(made.folder)
 
 
+async def test_a_sweep_does_not_go_on_with_the_rows_that_it_scores(tmp_path: Path, encoder: Path) -> None:
+    made = context(tmp_path, encoder, epochs=1)
+    learned = await TuneEncoder().run(made)
+    assert TuneEncoder(refit=False).inputs(made) != TuneEncoder().inputs(made)
+    made.outputs["encoder"] = done = await TuneEncoder(refit=False).run(made)
+    assert set(done.files) < set(learned.files)
+    tuned = load_tuned(made, encoder_of(made).encoder)
+    assert tuned is not None
+    assert tuned.final is tuned.selected
+
+
 async def test_with_many_rows_there_is_one_encoder(
     tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
