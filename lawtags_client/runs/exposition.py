@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lawtags_client.errors import DataError
+from lawtags_client.errors import ConfigurationError, DataError
+from lawtags_client.locks import holder
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.metrics import find_metrics
 from lawtags_client.runs.outputs import CurateOutput, PlanOutput
-from lawtags_client.runs.overview import RunDetails, all_runs
+from lawtags_client.runs.overview import all_runs
 
 _STATES = ("running", "done", "failed")
+# A process that is stopped in the middle of a write keeps its run locked. Prometheus waits 10 s for all.
+_PATIENCE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,7 @@ class RunMetrics:
     """
 
     def __init__(self, runs: Path) -> None:
+        self.held = Gauge("run_held", "Whether a process is at work on the run.")
         self.stages = Gauge("stage_state", "1 for the state that a stage of a run is in.")
         self.seconds = Gauge("stage_seconds", "Seconds that the last attempt of a finished stage took.")
         self.rows = Gauge("rows", "Curated rows by part.")
@@ -57,7 +62,7 @@ class RunMetrics:
         self.failed = Gauge("rows_failed", "Test rows without an answer, by system.")
         self.refused = Gauge("rows_refused", "Test rows that the server rejected, by system.")
         self.micro_f1 = Gauge("micro_f1", "Micro F1 on the test rows, by system.")
-        self.unreadable = Gauge("runs_unreadable", "Runs whose files are damaged.")
+        self.unreadable = Gauge("runs_unreadable", "Runs whose files are damaged or locked.")
         damaged = 0
         for folder in all_runs(runs):
             try:
@@ -68,19 +73,21 @@ class RunMetrics:
 
     def gauges(self) -> Iterator[Gauge]:
         """All metrics."""
-        yield from (self.stages, self.seconds, self.rows, self.tokens, self.steps)
+        yield from (self.held, self.stages, self.seconds, self.rows, self.tokens, self.steps)
         yield from (self.failed, self.refused, self.micro_f1, self.unreadable)
 
     def _add(self, folder: Path) -> None:
         run = {"run": folder.name}
-        details = RunDetails.of(folder)
-        for stage in details.stages:
+        # A folder that this process must not write to does not tell.
+        with contextlib.suppress(ConfigurationError):
+            self.held.values.append((run, holder(folder) is not None))
+        ledger = Ledger(folder / "ledger.sqlite", patience=_PATIENCE)
+        for stage in ledger.stages():
             for state in _STATES:
-                labels = run | {"stage": stage.stage, "state": state}
+                labels = run | {"stage": stage.name, "state": state}
                 self.stages.values.append((labels, stage.status == state))
             if stage.seconds is not None:
-                self.seconds.values.append((run | {"stage": stage.stage}, stage.seconds))
-        ledger = Ledger(folder / "ledger.sqlite")
+                self.seconds.values.append((run | {"stage": stage.name}, stage.seconds))
         curated, planned = ledger.finished("curate"), ledger.finished("plan")
         if curated is not None:
             for part, rows in CurateOutput.from_json(curated.output).rows.items():

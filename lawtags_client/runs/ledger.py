@@ -80,15 +80,19 @@ class Ledger:
 
     Args:
         path: the SQLite file; made when absent.
+        patience: seconds to wait for a process that has it locked.
         now: the clock, for tests.
 
     Raises:
-        DataError: of every call, when the file is damaged or cannot be written.
+        DataError: of every call, when the file is damaged, locked or cannot be written.
     """
 
-    def __init__(self, path: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self, path: Path, *, patience: float = 30.0, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
         make_folder(path.parent)
         self.path = path
+        self._patience = patience
         self._now = now
         with self._connection() as connection:
             connection.execute("PRAGMA journal_mode=WAL")
@@ -101,7 +105,7 @@ class Ledger:
     def _connection(self) -> Iterator[sqlite3.Connection]:
         # One short connection each: the ledger is written a few times a minute, from whichever thread.
         try:
-            with contextlib.closing(sqlite3.connect(self.path, timeout=30)) as connection:
+            with contextlib.closing(sqlite3.connect(self.path, timeout=self._patience)) as connection:
                 connection.execute("PRAGMA synchronous=FULL")
                 with connection:
                     yield connection

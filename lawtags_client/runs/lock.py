@@ -7,6 +7,9 @@ from pathlib import Path
 from lawtags_client.errors import BusyError
 from lawtags_client.locks import FolderLock, Holder
 
+# Who only looks whether a run is held has its lock for an instant.
+_PATIENCE = 0.5
+
 
 def run_lock(folder: Path) -> FolderLock:
     """Hold a run's folder.
@@ -24,4 +27,4 @@ def run_lock(folder: Path) -> FolderLock:
             f"run {folder.name!r} is in use by {holder}", hint="Wait for it to finish, or stop it first."
         )
 
-    return FolderLock(folder, busy)
+    return FolderLock(folder, busy, patience=_PATIENCE)

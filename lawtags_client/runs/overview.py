@@ -151,7 +151,14 @@ def all_runs(runs: Path) -> list[Path]:
     """Folders of all runs, the newest first."""
     # Runs that are being made or removed have names that begin with a dot.
     ledgers = [path for path in runs.glob(f"*/{_LEDGER}") if not path.parent.name.startswith(".")]
-    return [path.parent for path in sorted(ledgers, key=lambda path: path.stat().st_mtime, reverse=True)]
+    return [path.parent for path in sorted(ledgers, key=_changed_at, reverse=True)]
+
+
+def _changed_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # removed since it was listed
+        return 0.0
 
 
 def latest_served(runs: Path, name: str | None) -> Path:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import urllib.error
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.runs.exposition import Gauge, RunMetrics, exposition, job_gauges
 from lawtags_client.runs.ledger import Ledger
+from lawtags_client.runs.lock import run_lock
 from lawtags_client.runs.metrics_server import MetricsServer, listen_address
 
 
@@ -36,6 +39,25 @@ def test_stages_rows_and_damaged_runs_are_counted(tmp_path: Path) -> None:
     assert "lawtags_runs_unreadable 1" in lines
     # Without a value, there is no heading either.
     assert not any("micro_f1" in line for line in lines)
+
+
+def test_a_run_that_a_stopped_process_has_locked_hides_nothing_else(tmp_path: Path) -> None:
+    runs = made_runs(tmp_path)
+    Ledger(runs / "three" / "ledger.sqlite").begin("curate", "c")
+    # As SQLite has it while the last connection to the file closes.
+    with closing(sqlite3.connect(runs / "one" / "ledger.sqlite", isolation_level=None)) as stopped:
+        stopped.execute("PRAGMA locking_mode=EXCLUSIVE")
+        stopped.execute("BEGIN EXCLUSIVE")
+        lines = exposition(RunMetrics(runs).gauges()).splitlines()
+    assert 'lawtags_stage_state{run="three",stage="curate",state="running"} 1' in lines
+    assert "lawtags_runs_unreadable 2" in lines
+
+
+def test_a_run_says_whether_a_process_is_at_work_on_it(tmp_path: Path) -> None:
+    runs = made_runs(tmp_path)
+    with run_lock(runs / "one"):
+        assert 'lawtags_run_held{run="one"} 1' in exposition(RunMetrics(runs).gauges()).splitlines()
+    assert 'lawtags_run_held{run="one"} 0' in exposition(RunMetrics(runs).gauges()).splitlines()
 
 
 def test_jobs_are_counted_unless_the_platform_is_silent() -> None:
