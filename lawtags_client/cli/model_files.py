@@ -11,31 +11,27 @@ import typer
 from lawtags_client.cli.command import command
 from lawtags_client.cli.session import Session
 
-_ON_HELIX = (
-    "There, the files of a model or adapter are a fileset, which its entity names. Fetch it from Python: "
-    "await helix.filesets.download(FILESET, Path(FOLDER)), with lawtags_client.helix."
-)
-
 
 @command
 def get(
     session: Session,
-    model: Annotated[str, typer.Argument(help="Name of the model, NS/NAME or NS/NAME@VERSION.")],
+    model: Annotated[str, typer.Argument(help="Model or adapter, as lawtags models ls names it.")],
     out: Annotated[Path, typer.Option("--out", help="The new folder; must not exist.")],
 ) -> None:
     """Fetch adapter or weights of a tuned model. Example: lawtags models get law/tagger --out tagger
 
-    Each file is checked against its digest. The folder appears once it is complete. If the command is
-    interrupted, run it again: files that were complete are kept.
+    Example, on NeMo Helix: lawtags models get law/tagger-1f0e8a3c --out tagger
+
+    Each file is checked: against its digest, or on NeMo Helix, which has none, against its size. The folder
+    appears once it is complete. If the command is interrupted, run it again: what has arrived is kept.
 
     An adapter works with PEFT, vLLM and NIM. Convert it for NeMo with lawtags models convert.
     """
-    from lawtags_client.platform.choice import require_v1
-    from lawtags_client.platform.model_files import FetchedModel, fetch_model
+    from lawtags_client.platform.fetching import fetch_model
+    from lawtags_client.platform.model_files import FetchedModel
 
     async def work() -> FetchedModel:
         async with session.client() as nemo:
-            await require_v1(nemo, "lawtags models get", _ON_HELIX)
             return await fetch_model(nemo, model, out)
 
     done = session.run(work(), left_behind=f"Run it again to go on with {out}.")

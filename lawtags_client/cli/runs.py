@@ -309,7 +309,8 @@ def export(
     done = export_seed_layout(folder, seed_layout, system=system)
     files = list(done.files)
     if checkpoints:
-        from lawtags_client.platform.model_files import FetchedModel, fetch_model
+        from lawtags_client.platform.fetching import fetch_model
+        from lawtags_client.platform.model_files import FetchedModel
         from lawtags_client.runs.lineage import Lineage
 
         session.profile = session.profile or RunFacts.of_folder(folder).profile

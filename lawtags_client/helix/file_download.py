@@ -61,6 +61,8 @@ class FileReader:
         path: of the fileset.
         name: the fileset, for messages.
         on_bytes: called with the bytes done and the total.
+        keep: whether files that are there already are the work of an earlier attempt: they are kept if their
+            size and their end are those of the fileset's files.
     """
 
     def __init__(
@@ -70,12 +72,15 @@ class FileReader:
         path: str,
         name: str,
         on_bytes: Callable[[int, int], None] | None = None,
+        *,
+        keep: bool = False,
     ) -> None:
         self._http = http
         self._clock = clock
         self._path = path
         self._name = name
         self._on_bytes = on_bytes
+        self._keep = keep
         self._done = 0
         self._total = 0
 
@@ -111,6 +116,9 @@ class FileReader:
 
     async def _get(self, file: FilesetFile, target: Path) -> tuple[int, bool]:
         partial = target.with_name(f".{target.name[:200]}{_PARTIAL}")
+        if self._keep and await asyncio.to_thread(target.is_file):
+            # Checked like one that broke off: Helix has no checksums.
+            await asyncio.to_thread(target.replace, partial)
         begun = await asyncio.to_thread(_size, partial)
         resumed = begun > 0
         tries = changes = 0
@@ -213,6 +221,8 @@ def _check_paths(paths: Iterable[str]) -> None:
             file_path(path)
         except ConfigurationError as error:
             raise _outside(path) from error
+        if path.endswith(_PARTIAL):
+            raise ProtocolError(f"the fileset lists {path[:200]!r}, a name that partial files have here")
         known.add(path)
     for path in known:
         above = next((str(parent) for parent in PurePosixPath(path).parents if str(parent) in known), None)

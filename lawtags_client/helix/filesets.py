@@ -82,7 +82,13 @@ class HelixFilesets(HelixCollection[Fileset, FilesetRequest, FilesetChanges]):
         return UploadedFiles(sent.files, sent.sent, tuple(stale))
 
     async def download(
-        self, reference: str, folder: Path, *, below: str = "", on_bytes: OnBytes | None = None
+        self,
+        reference: str,
+        folder: Path,
+        *,
+        below: str = "",
+        keep: bool = False,
+        on_bytes: OnBytes | None = None,
     ) -> DownloadedFiles:
         """Get the files of a fileset; a broken download resumes where it stopped.
 
@@ -90,6 +96,8 @@ class HelixFilesets(HelixCollection[Fileset, FilesetRequest, FilesetChanges]):
             reference: its name, or ``workspace/name``.
             folder: where the files go; created if it is missing.
             below: only files below this folder of the fileset.
+            keep: whether the files of the folder are those of an earlier attempt, and are kept where their
+                size and their last 64 KiB are those of the fileset's files; otherwise they are replaced.
             on_bytes: called with the bytes done and the total.
 
         Raises:
@@ -97,7 +105,8 @@ class HelixFilesets(HelixCollection[Fileset, FilesetRequest, FilesetChanges]):
             ProtocolError: a path leads out of the folder, or a file does not have the size that was listed.
             DataError: a file cannot be written.
         """
-        reader = FileReader(self._place.http, self._place.clock, self._of(reference), reference, on_bytes)
+        place = self._place
+        reader = FileReader(place.http, place.clock, self._of(reference), reference, on_bytes, keep=keep)
         return await reader.download(await self.files(reference, folder=below), folder)
 
     async def read(self, reference: str, path: str, *, max_bytes: int = 64 << 20) -> bytes:

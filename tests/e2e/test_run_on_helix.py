@@ -206,7 +206,7 @@ def test_the_commands_for_jobs_show_the_one_job(platform: StackThread, finished:
         (("customize", "tests/questions"), "lawtags run"),
         (("upload", "runs/tiny/curated", "tests/more"), "lawtags run"),
         (("deploy", "tests/tiny"), "lawtags local runner --serve"),
-        (("models", "get", "tests/tiny", "--out", "fetched"), "helix.filesets.download"),
+        (("models", "get", "tests/nobody", "--out", "fetched"), "lawtags models ls"),
         (("evaluate", "tests/nothing", "tests/questions"), f"Served models: {BASE}"),
         (("evaluate", BASE, "tests/nowhere"), "no test rows of tests/nowhere"),
         (("evaluate", BASE, "hf://datasets/tests/questions"), "workspace/fileset#file"),
@@ -234,6 +234,21 @@ def test_the_models_are_listed_and_evaluated(platform: StackThread, finished: Pa
     assert found["rows"] == 3
     assert {"tags.micro_f1", "tags.em"} <= found["scores"].keys()
     assert lines_of(platform, finished, *evaluate) == [found]
+
+
+def test_the_adapter_is_fetched_alone_and_with_the_run(platform: StackThread, finished: Path) -> None:
+    [name] = [
+        row["name"]
+        for row in lines_of(platform, finished, "models", "ls")
+        if row["kind"] == "model" and "&adapters/" in row["name"]
+    ]
+    [alone] = lines_of(platform, finished, "models", "get", name, "--out", "fetched")
+    assert alone["kind"] == "adapter"
+    assert {"adapter_config.json", "adapter_model.safetensors", "README.md"} <= alone["files"].keys()
+    assert (finished / "fetched" / "adapter_model.safetensors").stat().st_size > 0
+    layout = ("runs", "export", "tiny", "--seed-layout", "results", "--checkpoints")
+    [exported] = lines_of(platform, finished, *layout)
+    assert any(path.endswith("adapter_model.safetensors") for path in exported["files"])
 
 
 def test_an_undone_run_leaves_no_job_no_adapter_and_no_fileset(platform: StackThread, finished: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from client_kit import client
 
 from lawtags_client.errors import ConfigurationError, DataError, NotFoundError
-from lawtags_client.platform.model_files import fetch_model
+from lawtags_client.platform.v1_model_files import fetch_from_data_store
 
 HEADER = json.dumps({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
 FILES = {
@@ -60,11 +60,11 @@ DONE = {"files_url": "hf://law/tagger@v1", "status": "upload_completed"}
 
 async def test_an_adapter_is_fetched_whole(tmp_path: Path) -> None:
     async with client(Store(FILES, DONE), tmp_path, data_store_url="http://data.test") as nemo:
-        done = await fetch_model(nemo, "law/tagger@v1", tmp_path / "got")
+        done = await fetch_from_data_store(nemo, "law/tagger@v1", tmp_path / "got")
         assert (done.kind, done.size) == ("adapter", sum(map(len, FILES.values())))
         assert {path.name: path.read_bytes() for path in (tmp_path / "got").iterdir()} == FILES
         with pytest.raises(DataError, match="exists already"):
-            await fetch_model(nemo, "law/tagger@v1", tmp_path / "got")
+            await fetch_from_data_store(nemo, "law/tagger@v1", tmp_path / "got")
 
 
 async def test_what_was_complete_is_kept_after_an_interruption(tmp_path: Path) -> None:
@@ -72,11 +72,11 @@ async def test_what_was_complete_is_kept_after_an_interruption(tmp_path: Path) -
     store.broken = {"adapter_model.safetensors"}
     async with client(store, tmp_path, data_store_url="http://data.test") as nemo:
         with pytest.raises(Exception, match="does not match its hash"):
-            await fetch_model(nemo, "law/tagger@v1", tmp_path / "got")
+            await fetch_from_data_store(nemo, "law/tagger@v1", tmp_path / "got")
         assert not (tmp_path / "got").exists()
         (tmp_path / ".got.partial" / "new" / "of-another-version").write_text("x")
         store.broken, store.sent = set(), []
-        await fetch_model(nemo, "law/tagger@v1", tmp_path / "got")
+        await fetch_from_data_store(nemo, "law/tagger@v1", tmp_path / "got")
     assert store.sent == ["adapter_model.safetensors"]
     assert sorted(path.name for path in (tmp_path / "got").iterdir()) == sorted(FILES)
     assert not (tmp_path / ".got.partial").exists()
@@ -88,8 +88,8 @@ async def test_what_was_complete_is_kept_after_an_interruption(tmp_path: Path) -
         ({"files_url": "hf://law/tagger@v1", "status": "upload_failed"}, "its upload failed"),
         ({"files_url": "hf://law/tagger@v1", "status": "created"}, "not uploaded yet"),
         ({"status": "upload_completed"}, "its entity names none"),
-        (DONE, "has no weights in the Data Store; there is: README.md"),
-        (None, "has no weights in the Data Store; there is: README.md"),
+        (DONE, "has no weights on the platform; there is: README.md"),
+        (None, "has no weights on the platform; there is: README.md"),
     ],
 )
 async def test_a_model_without_weights_is_no_success(
@@ -98,7 +98,7 @@ async def test_a_model_without_weights_is_no_success(
     store = Store({"README.md": b"# Tagger\n"}, artifact)
     async with client(store, tmp_path, data_store_url="http://data.test") as nemo:
         with pytest.raises(NotFoundError, match=what):
-            await fetch_model(nemo, "law/tagger@v1", tmp_path / "got")
+            await fetch_from_data_store(nemo, "law/tagger@v1", tmp_path / "got")
     assert not (tmp_path / "got").exists() and not (tmp_path / ".got.partial").exists()
 
 
@@ -106,12 +106,12 @@ async def test_files_elsewhere_are_named(tmp_path: Path) -> None:
     store = Store(FILES, {"files_url": "ngc://nvidia/nemo/m:1", "status": "upload_completed"})
     async with client(store, tmp_path, data_store_url="http://data.test") as nemo:
         with pytest.raises(ConfigurationError, match="are at ngc://nvidia/nemo/m:1"):
-            await fetch_model(nemo, "nvidia/m", tmp_path / "got")
+            await fetch_from_data_store(nemo, "nvidia/m", tmp_path / "got")
 
 
 async def test_damaged_weights_are_no_success(tmp_path: Path) -> None:
     files = FILES | {"adapter_model.safetensors": FILES["adapter_model.safetensors"][:-1]}
     async with client(Store(files, DONE), tmp_path, data_store_url="http://data.test") as nemo:
         with pytest.raises(DataError, match="does not fit into the file"):
-            await fetch_model(nemo, "law/tagger@v1", tmp_path / "got")
+            await fetch_from_data_store(nemo, "law/tagger@v1", tmp_path / "got")
     assert not (tmp_path / "got").exists()
