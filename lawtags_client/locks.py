@@ -175,7 +175,8 @@ def holder(folder: Path, *, file: str = "lock") -> Holder | None:
         ConfigurationError: the permissions of the folder do not allow a look.
     """
     path = folder / file
-    for place, flags in ((folder, os.O_RDONLY | os.O_DIRECTORY), (path, os.O_RDWR | os.O_NOFOLLOW)):
+    # A shared lock needs no permission to write, so that it can be tried on a read-only volume.
+    for place, flags in ((folder, os.O_RDONLY | os.O_DIRECTORY), (path, os.O_RDONLY | os.O_NOFOLLOW)):
         try:
             descriptor = os.open(place, flags | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -183,13 +184,27 @@ def holder(folder: Path, *, file: str = "lock") -> Holder | None:
         except OSError as error:
             raise _refused(folder, error) from error
         try:
-            if not _locked(descriptor, time.monotonic() + _PROBE_PATIENCE):
+            if not _shared(descriptor, time.monotonic() + _PROBE_PATIENCE):
                 return _noted(path)
-        except OSError:
-            continue  # a file system that cannot lock folders
+        except OSError as error:
+            if place == path:
+                raise _refused(folder, error) from error
         finally:
             os.close(descriptor)
     return None
+
+
+def _shared(descriptor: int, deadline: float) -> bool:
+    import fcntl  # not on Windows, where folders are not locked either
+
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_POLL)
 
 
 def _locked(descriptor: int, deadline: float) -> bool:

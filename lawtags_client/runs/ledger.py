@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ class StageRecord:
 
 
 class Ledger:
-    """Durable record of a run's stages.
+    """Durable record of a run's stages, which is read where it cannot be written.
 
     Args:
         path: the SQLite file; made when absent.
@@ -94,6 +95,9 @@ class Ledger:
         self.path = path
         self._patience = patience
         self._now = now
+        self._read_only = path.exists() and not all(os.access(each, os.W_OK) for each in (path, path.parent))
+        if self._read_only:
+            return
         with self._connection() as connection:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.executescript(_SCHEMA)
@@ -105,13 +109,21 @@ class Ledger:
     def _connection(self) -> Iterator[sqlite3.Connection]:
         # One short connection each: the ledger is written a few times a minute, from whichever thread.
         try:
-            with contextlib.closing(sqlite3.connect(self.path, timeout=self._patience)) as connection:
+            with contextlib.closing(self._opened()) as connection:
                 connection.execute("PRAGMA synchronous=FULL")
                 with connection:
                     yield connection
         except (sqlite3.DatabaseError, ValueError) as problem:
             hint = "Check its permissions and the disk. If it is damaged, move it away and run again."
             raise DataError(f"the ledger cannot be used: {problem}", path=self.path, hint=hint) from problem
+
+    def _opened(self) -> sqlite3.Connection:
+        if not self._read_only:
+            return sqlite3.connect(self.path, timeout=self._patience)
+        # Even a reader makes files beside the database, unless a writer has made them or nobody may write.
+        written = self.path.with_name(f"{self.path.name}-wal").exists()
+        address = f"{self.path.absolute().as_uri()}?{'mode=ro' if written else 'immutable=1'}"
+        return sqlite3.connect(address, timeout=self._patience, uri=True)
 
     def facts(self) -> dict[str, JsonValue]:
         """All facts of the run as a whole."""

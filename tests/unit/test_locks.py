@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 import socket
@@ -43,14 +44,22 @@ def lock_files(folder: Path) -> list[Path]:
 @pytest.fixture
 def only_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file system that locks files but not folders, as NFS does."""
-    whole = filelock.lock_descriptor
+    whole, shared = filelock.lock_descriptor, fcntl.flock
 
-    def lock_descriptor(descriptor: int, **options: Any) -> bool:
+    def refuse_folders(descriptor: int) -> None:
         if os.path.isdir(f"/proc/self/fd/{descriptor}"):  # noqa: PTH112
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    def lock_descriptor(descriptor: int, **options: Any) -> bool:
+        refuse_folders(descriptor)
         return whole(descriptor, **options)
 
+    def flock(descriptor: int, how: int) -> None:
+        refuse_folders(descriptor)
+        shared(descriptor, how)
+
     monkeypatch.setattr(filelock, "lock_descriptor", lock_descriptor)
+    monkeypatch.setattr(fcntl, "flock", flock)
 
 
 @pytest.mark.parametrize("take", TAKES.values(), ids=TAKES)
