@@ -53,7 +53,7 @@ def intent_of(
         key: the caller's own key of the intent; the request by default.
     """
     _check_custom_fields(body)
-    asked = {"workspace": workspace, **({"name": name} if name else {}), **body}
+    asked = {"workspace": workspace, **({"name": name} if name else {}), **_work(body)}
     intent = new_intent(kind, asked, key=key, service=address)
     token = hashlib.sha256(f"{kind}:{key if key is not None else intent.digest}".encode()).hexdigest()[:32]
     chosen = check_name(name, "job") if name else make_name(title, token=token[:12])
@@ -150,12 +150,20 @@ def _check_same(found: HelixJob, body: Mapping[str, JsonValue], reference: str, 
 def _differing(found: HelixJob, body: Mapping[str, JsonValue], token: str) -> list[str]:
     """The fields in which a job is not what was asked for; its token, where all else is the same."""
     differing = {
-        *differences(body.get("spec") or {}, found.spec, "spec"),
+        *differences(_work(body).get("spec") or {}, found.spec, "spec"),
         *differences(body.get("custom_fields") or {}, found.custom_fields, "custom_fields"),
     }
     if not differing and found.custom_fields.get(FIELD) != token:
         return [f"custom_fields.{FIELD}"]
     return sorted(differing)
+
+
+def _work(body: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """A request without where it is reported to, which makes no other job."""
+    spec = body.get("spec")
+    if not isinstance(spec, Mapping) or "integrations" not in spec:
+        return dict(body)
+    return {**body, "spec": {name: value for name, value in spec.items() if name != "integrations"}}
 
 
 def differences(wanted: object, found: object, place: str) -> list[str]:

@@ -87,11 +87,6 @@ def training_spec(intent: FineTuneIntent, *, base: str, dataset: str) -> Automod
     Raises:
         ConfigurationError: Helix has no equivalent of something that is asked for.
     """
-    if intent.wandb:
-        raise ConfigurationError(
-            "Weights & Biases cannot be passed on to NeMo Helix",
-            hint="Remove wandb from the recipe, or use the section mlflow.",
-        )
     given = {name: value for name, value in intent.hyperparameters.items() if value is not None}
     known = {*_SCHEDULE, *_OPTIMIZER, *_SHARED, *_WITHOUT_EQUIVALENT}
     unknown = sorted(set(given) - known)
@@ -100,8 +95,9 @@ def training_spec(intent: FineTuneIntent, *, base: str, dataset: str) -> Automod
             f"Helix has no equivalent of the hyperparameter {unknown[0]}",
             hint="Remove it from the recipe, or use another platform.",
         )
+    reports = _integrations(intent.wandb)
     if given.get("training_type") == "dpo":
-        return _preference_spec(given, intent, base, dataset)
+        return _preference_spec(given, intent, base, dataset, reports)
     if given.get("training_type", "sft") != "sft":
         raise ConfigurationError(
             f"training_type {given['training_type']!r} is not supported on Helix", hint="Use sft or dpo."
@@ -128,6 +124,7 @@ def training_spec(intent: FineTuneIntent, *, base: str, dataset: str) -> Automod
         "schedule": _renamed(given, _SCHEDULE),
         "optimizer": optimizer,
         "output": {"name": output_name(intent), "description": intent.description or "Trained by lawtags"},
+        **reports,
     }
     if "batch_size" in given:
         spec["batch"] = {"global_batch_size": given["batch_size"], "micro_batch_size": 1}
@@ -140,7 +137,11 @@ def training_spec(intent: FineTuneIntent, *, base: str, dataset: str) -> Automod
 
 
 def _preference_spec(
-    given: Mapping[str, JsonValue], intent: FineTuneIntent, base: str, dataset: str
+    given: Mapping[str, JsonValue],
+    intent: FineTuneIntent,
+    base: str,
+    dataset: str,
+    reports: Mapping[str, JsonValue],
 ) -> RlSpec:
     if given.get("finetuning_type", "all_weights") != "all_weights":
         raise ConfigurationError(
@@ -156,8 +157,25 @@ def _preference_spec(
     if "batch_size" in given:
         training["batch_size"] = given["batch_size"]
     return RlSpec.model_validate(
-        {"model": base, "dataset": dataset, "training": training, "output": {"name": output_name(intent)}}
+        {
+            "model": base,
+            "dataset": dataset,
+            "training": training,
+            "output": {"name": output_name(intent)},
+            **reports,
+        }
     )
+
+
+def _integrations(wandb: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Where a job reports to; Helix takes the key of Weights & Biases from a secret, and from no header."""
+    if wandb and not wandb.get("api_key_secret"):
+        raise ConfigurationError(
+            "NeMo Helix takes the key of Weights & Biases from a secret, and the recipe names none",
+            hint="Put the key into a secret of the workspace once (see docs/tracking.md), and set "
+            "wandb.api_key_secret to its name.",
+        )
+    return {"integrations": {"wandb": dict(wandb)}} if wandb else {}
 
 
 def _renamed(given: Mapping[str, JsonValue], names: Mapping[str, str]) -> dict[str, JsonValue]:

@@ -99,8 +99,8 @@ class FineTuneIntent:
         description: for people who look at the platform.
         layout: ``micro_batch_size``, ``precision`` and ``max_seq_length``, where the recipe gives them; on v1
             the config decides.
-        wandb: ``project``, ``entity``, ``notes`` and ``tags`` for Weights & Biases; empty if the recipe has
-            none. Where a training is reported makes no other training.
+        wandb: ``project``, ``entity``, ``notes``, ``tags`` and ``api_key_secret`` for Weights & Biases; empty
+            if the recipe has no project. Where a training is reported makes no other training.
     """
 
     key: str

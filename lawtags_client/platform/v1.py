@@ -291,7 +291,9 @@ def _layout(option: TrainingOption) -> TrainingLayout:
 def _integrations(intent: FineTuneIntent) -> list[WandBIntegration]:
     if not intent.wandb:
         return []
-    return [WandBIntegration(wandb=WandBData.model_validate(dict(intent.wandb)), type="wandb")]
+    # The key comes from the settings here, and not from a secret of the platform.
+    named = {name: value for name, value in intent.wandb.items() if name != "api_key_secret"}
+    return [WandBIntegration(wandb=WandBData.model_validate(named), type="wandb")]
 
 
 def service_addresses(settings: Settings) -> dict[str, str]:

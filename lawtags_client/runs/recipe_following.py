@@ -25,19 +25,23 @@ class OverfittingSection(Section):
 
 
 class WandbSection(Section):
-    """Weights & Biases, to which the platform reports the training, with the key of ``wandb_api_key``.
+    """Weights & Biases, to which the platform reports the training.
+
+    On v1, the key is that of the setting ``wandb_api_key``.
 
     Attributes:
         project: absent: nothing is reported, unless ``wandb_project`` is set for all jobs.
         entity: user or team; absent: that of the key.
         notes: for people.
         tags: for people.
+        api_key_secret: on NeMo Helix, the secret with the key, ``name`` or ``workspace/name``; unused on v1.
     """
 
     project: str | None = Field(default=None, min_length=1)
     entity: str | None = None
     notes: str | None = None
     tags: tuple[str, ...] = ()
+    api_key_secret: str | None = Field(default=None, pattern=r"^[a-z0-9_-]+(/[a-z0-9_-]+)?$")
 
 
 class MlflowSection(Section):

@@ -113,7 +113,7 @@ def test_a_plan_says_what_helix_cannot_express_and_shows_no_request(
     helix: StackThread, questions: Path, tmp_path: Path
 ) -> None:
     for changes, said in (
-        ({"wandb": {"project": "law"}}, "Weights & Biases cannot be passed on to NeMo Helix"),
+        ({"wandb": {"project": "law"}}, "the recipe names none"),
         ({"training": {**RECIPE["training"], "optimizer": "sgd"}}, "no equivalent of the optimizer 'sgd'"),  # type: ignore[dict-item]
     ):
         path = write(tmp_path, **changes)

@@ -16,7 +16,7 @@ class ProgressReporting(HelixRequest):
 
 
 class WandbIntegration(HelixRequest):
-    """Weights & Biases."""
+    """Weights & Biases; ``api_key_secret`` is the name of a secret, ``name`` or ``workspace/name``."""
 
     project: str | None = None
     name: str | None = None
@@ -24,7 +24,7 @@ class WandbIntegration(HelixRequest):
     tags: list[str] | None = None
     notes: str | None = None
     base_url: str | None = None
-    api_key_secret: dict[str, JsonValue] | None = None
+    api_key_secret: str | None = None
 
 
 class MlflowIntegration(HelixRequest):
