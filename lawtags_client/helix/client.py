@@ -15,7 +15,7 @@ from lawtags_client.helix.evaluation_service import EvaluationTransport
 from lawtags_client.helix.names import check_name
 from lawtags_client.helix.refusals import explained
 from lawtags_client.helix.types.platform import ClusterInfo
-from lawtags_client.services.base import parse
+from lawtags_client.services.parsing import parse
 from lawtags_client.setting_options import SettingOptions
 from lawtags_client.settings import Settings, default_intents_path
 from lawtags_client.transport.call import Call
@@ -157,7 +157,7 @@ class Helix:
         Raises:
             NotFoundError: the server is no Helix.
         """
-        return parse(ClusterInfo, await self._http.json(Call("GET", "/cluster-info")), self._http)
+        return await parse(ClusterInfo, await self._http.json(Call("GET", "/cluster-info")), self._http)
 
     async def is_ready(self) -> bool:
         """Whether the platform is up and takes requests."""

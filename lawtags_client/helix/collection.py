@@ -12,8 +12,8 @@ from lawtags_client.errors import ConfigurationError, ConflictError, DoubtfulOut
 from lawtags_client.helix.names import ANY_WORKSPACE, check_name, split_reference
 from lawtags_client.helix.types.common import HelixRequest, Page, Resource, WireModel
 from lawtags_client.json_value import JsonValue
-from lawtags_client.services.base import parse
 from lawtags_client.services.extra_fields import extended_request, request_of
+from lawtags_client.services.parsing import parse
 from lawtags_client.transport.call import Call
 from lawtags_client.transport.clock import Clock
 from lawtags_client.transport.http import ServiceTransport
@@ -125,7 +125,7 @@ class HelixListing(Generic[L]):
         if sort:
             query.append(("sort", sort))
         data = await self._place.http.json(Call("GET", self._path(workspace), query=query))
-        return parse(Page[self._model], data, self._place.http)  # type: ignore[name-defined]
+        return await parse(Page[self._model], data, self._place.http)  # type: ignore[name-defined]
 
     async def list(
         self,
@@ -186,8 +186,8 @@ class HelixCollection(HelixListing[Ent], Generic[Ent, EntRequest, EntChanges]):
         workspace, name = self._place.split(reference, self._what)
         return self._path(workspace) + join(name)
 
-    def _made(self, data: JsonValue) -> Ent:
-        return parse(self._model, data, self._place.http)
+    async def _made(self, data: JsonValue) -> Ent:
+        return await parse(self._model, data, self._place.http)
 
     async def create(
         self,
@@ -214,7 +214,7 @@ class HelixCollection(HelixListing[Ent], Generic[Ent, EntRequest, EntChanges]):
         asked = request_of(self._request, request, fields)
         self._check(asked)
         body = extended_request(asked, extra_body)
-        return self._made(await self._place.http.json(Call("POST", self._path(workspace), json=body)))
+        return await self._made(await self._place.http.json(Call("POST", self._path(workspace), json=body)))
 
     def _check(self, request: HelixRequest) -> str:
         name = getattr(request, "name", None)
@@ -229,7 +229,7 @@ class HelixCollection(HelixListing[Ent], Generic[Ent, EntRequest, EntChanges]):
         Raises:
             NotFoundError: it does not exist.
         """
-        return self._made(await self._place.http.json(Call("GET", self._of(reference))))
+        return await self._made(await self._place.http.json(Call("GET", self._of(reference))))
 
     async def find(self, reference: str) -> Ent | None:
         """Read an entity, or None if it does not exist."""
@@ -260,7 +260,7 @@ class HelixCollection(HelixListing[Ent], Generic[Ent, EntRequest, EntChanges]):
         """
         body = extended_request(request_of(self._changes, changes, fields), extra_body)
         data = await self._place.http.json(Call(self._method, self._of(reference), json=body))
-        return self._made(data)
+        return await self._made(data)
 
     async def delete(self, reference: str, *, missing_ok: bool = False) -> bool:
         """Delete an entity.

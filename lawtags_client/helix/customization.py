@@ -17,8 +17,9 @@ from lawtags_client.helix.types.platform import CustomizationHealth
 from lawtags_client.helix.types.rl import RlSpec
 from lawtags_client.helix.types.unsloth import UnslothSpec
 from lawtags_client.json_value import JsonValue
-from lawtags_client.services.base import Owner, parse
+from lawtags_client.services.base import Owner
 from lawtags_client.services.extra_fields import extended
+from lawtags_client.services.parsing import parse
 from lawtags_client.transport.call import Call
 
 S = TypeVar("S", bound=HelixRequest)
@@ -170,4 +171,4 @@ class Customization:
     async def backends(self) -> list[str]:
         """The backends that the platform has."""
         data = await self._place.http.json(Call("GET", "/apis/customization/v2/healthz"))
-        return parse(CustomizationHealth, data, self._place.http).contributors
+        return (await parse(CustomizationHealth, data, self._place.http)).contributors

@@ -69,7 +69,7 @@ class HelixDeployments(HelixCollection[Deployment, DeploymentRequest, Deployment
             body["model_provider_id"] = provider
         # Setting the same state twice is the same as once.
         call = Call("POST", f"{self._of(reference)}/status", json=body, repeatable=True)
-        return self._made(await self._place.http.json(call))
+        return await self._made(await self._place.http.json(call))
 
 
 class Providers(HelixCollection[Provider, ProviderRequest, ProviderChanges]):

@@ -22,8 +22,9 @@ from lawtags_client.helix.types.evaluations import (
     StoredMetric,
 )
 from lawtags_client.json_value import JsonValue
-from lawtags_client.services.base import Owner, parse
+from lawtags_client.services.base import Owner
 from lawtags_client.services.extra_fields import extended
+from lawtags_client.services.parsing import parse
 from lawtags_client.transport.call import Call
 from lawtags_client.transport.paths import join
 
@@ -129,7 +130,7 @@ class HelixEvaluations(JobRoutes[HelixEvaluationJob]):
             ProtocolError: the result is not what the API promises.
         """
         call = Call("GET", self._download(reference, AGGREGATE), headers={"accept": "*/*"})
-        return parse(AggregateScores, await self._place.http.json(call), self._place.http)
+        return await parse(AggregateScores, await self._place.http.json(call), self._place.http)
 
     async def rows(self, reference: str) -> AsyncIterator[HelixScoredRow]:
         """The rows of a finished evaluation with their scores, as they arrive.
@@ -141,7 +142,7 @@ class HelixEvaluations(JobRoutes[HelixEvaluationJob]):
         call = Call("GET", self._download(reference, ROWS), headers={"accept": "*/*"})
         async with closing(self._place.http.json_lines(call, _LONGEST_LINE)) as rows:
             async for row in rows:
-                yield parse(HelixScoredRow, row, self._place.http)
+                yield await parse(HelixScoredRow, row, self._place.http)
 
     async def score_live(
         self,
@@ -163,7 +164,7 @@ class HelixEvaluations(JobRoutes[HelixEvaluationJob]):
         }
         path = f"{self._place.path(EVALUATION, workspace)}/evaluate/live"
         call = Call("POST", path, json=body, repeatable=True)
-        return parse(LiveScores, await self._place.http.json(call), self._place.http)
+        return await parse(LiveScores, await self._place.http.json(call), self._place.http)
 
 
 class StoredMetrics(HelixListing[StoredMetric]):
@@ -187,12 +188,12 @@ class StoredMetrics(HelixListing[StoredMetric]):
             ConflictError: the name is taken.
         """
         call = Call("POST", self._of(reference), json=metric.to_wire())
-        return parse(StoredMetric, await self._place.http.json(call), self._place.http)
+        return await parse(StoredMetric, await self._place.http.json(call), self._place.http)
 
     async def get(self, reference: str) -> StoredMetric:
         """Read a metric; raises NotFoundError where there is none."""
         data = await self._place.http.json(Call("GET", self._of(reference)))
-        return parse(StoredMetric, data, self._place.http)
+        return await parse(StoredMetric, data, self._place.http)
 
     async def delete(self, reference: str) -> None:
         """Delete a metric; raises NotFoundError where there is none."""

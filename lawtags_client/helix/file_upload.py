@@ -10,7 +10,6 @@ from pathlib import Path
 
 from lawtags_client.errors import DataError, NotFoundError, ProtocolError
 from lawtags_client.helix.types.filesets import FilesetFile
-from lawtags_client.services.base import parse
 from lawtags_client.services.data_store.contents import (
     ANSWER,
     SLOWEST,
@@ -19,6 +18,7 @@ from lawtags_client.services.data_store.contents import (
     Source,
     describe_some,
 )
+from lawtags_client.services.parsing import parse
 from lawtags_client.transport.call import Call
 from lawtags_client.transport.http import ServiceTransport
 from lawtags_client.transport.paths import file_path
@@ -131,7 +131,7 @@ class FileWriter:
                 read_timeout=ANSWER,
                 total_timeout=ANSWER + file.size / SLOWEST,
             )
-            stored = parse(FilesetFile, await self._http.json(call) or {}, self._http)
+            stored = await parse(FilesetFile, await self._http.json(call) or {}, self._http)
         if stored.size is not None and stored.size != file.size:
             raise ProtocolError(
                 f"{self._name}: {file.path} arrived with {stored.size:,} of {file.size:,} bytes",

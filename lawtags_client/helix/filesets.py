@@ -18,8 +18,8 @@ from lawtags_client.helix.types.filesets import (
     FilesetListing,
     FilesetRequest,
 )
-from lawtags_client.services.base import parse
 from lawtags_client.services.data_store.contents import Source
+from lawtags_client.services.parsing import parse
 from lawtags_client.transport.call import Call
 from lawtags_client.transport.paths import file_path
 
@@ -44,7 +44,7 @@ class HelixFilesets(HelixCollection[Fileset, FilesetRequest, FilesetChanges]):
         """
         query = [("path", f"{folder.strip('/')}/")] if folder.strip("/") else []
         call = Call("GET", f"{self._of(reference)}/files", query=query)
-        found = parse(FilesetListing, await self._place.http.json(call), self._place.http)
+        found = await parse(FilesetListing, await self._place.http.json(call), self._place.http)
         return sorted(found.data, key=lambda file: file.path)
 
     async def upload(

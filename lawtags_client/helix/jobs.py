@@ -24,7 +24,7 @@ from lawtags_client.helix.types.jobs import (
     QueuedStep,
     is_final,
 )
-from lawtags_client.services.base import parse, parse_list
+from lawtags_client.services.parsing import parse, parse_list
 from lawtags_client.services.waiting import Awaited, Look
 from lawtags_client.services.watching import Patience
 from lawtags_client.transport.body import ARCHIVE_LIMIT
@@ -95,7 +95,7 @@ class JobRoutes(HelixListing[J], Generic[J]):
             NotFoundError: it does not exist, or belongs to another backend.
         """
         data = await self._place.http.json(Call("GET", self._of(reference)))
-        return parse(self._model, data, self._place.http)
+        return await parse(self._model, data, self._place.http)
 
     async def find(self, reference: str) -> J | None:
         """Read a job, or None if it does not exist."""
@@ -107,7 +107,7 @@ class JobRoutes(HelixListing[J], Generic[J]):
     async def status(self, reference: str) -> JobStatus:
         """The state of a job with its steps and tasks; losses are in the task of the training step."""
         data = await self._place.http.json(Call("GET", f"{self._of(reference)}/status"))
-        return parse(JobStatus, data, self._place.http)
+        return await parse(JobStatus, data, self._place.http)
 
     async def cancel(self, reference: str) -> J:
         """Cancel a job; one that has ended stays as it is.
@@ -115,7 +115,7 @@ class JobRoutes(HelixListing[J], Generic[J]):
         A job that has begun stays ``cancelling`` until what carries it out confirms.
         """
         call = Call("POST", f"{self._of(reference)}/cancel", repeatable=True)
-        return parse(self._model, await self._place.http.json(call), self._place.http)
+        return await parse(self._model, await self._place.http.json(call), self._place.http)
 
     async def delete(self, reference: str, *, missing_ok: bool = False) -> bool:
         """Delete a job that has ended, with its steps, logs and results; returns whether it existed.
@@ -158,7 +158,7 @@ class JobRoutes(HelixListing[J], Generic[J]):
         options = {"limit": limit, "page_cursor": cursor, "tail": tail, "step_id": step, "task_id": task}
         query = [(name, str(value)) for name, value in options.items() if value is not None]
         data = await self._place.http.json(Call("GET", f"{self._of(reference)}/logs", query=query))
-        return parse(LogPage, data, self._place.http)
+        return await parse(LogPage, data, self._place.http)
 
     async def logs(
         self, reference: str, *, step: str | None = None, task: str | None = None
@@ -199,7 +199,7 @@ class JobRoutes(HelixListing[J], Generic[J]):
     async def results(self, reference: str) -> list[JobResult]:
         """What a job has left, newest first."""
         data = await self._place.http.json(Call("GET", f"{self._of(reference)}/results"))
-        return parse(JobResults, data, self._place.http).data
+        return (await parse(JobResults, data, self._place.http)).data
 
     async def result(self, reference: str, name: str) -> JobResult:
         """One result of a job, without its content.
@@ -208,7 +208,7 @@ class JobRoutes(HelixListing[J], Generic[J]):
             NotFoundError: the job has none of that name.
         """
         data = await self._place.http.json(Call("GET", f"{self._of(reference)}/results{join(name)}"))
-        return parse(JobResult, data, self._place.http)
+        return await parse(JobResult, data, self._place.http)
 
     async def read_result(self, reference: str, name: str, *, max_bytes: int = ARCHIVE_LIMIT) -> bytes:
         """The content of a result; that of a folder is a ``.tar.gz``.
@@ -324,12 +324,12 @@ class HelixJobs(JobRoutes[HelixJob]):
 
     async def _post(self, reference: str, action: str) -> HelixJob:
         call = Call("POST", f"{self._of(reference)}/{action}", repeatable=True)
-        return parse(HelixJob, await self._place.http.json(call), self._place.http)
+        return await parse(HelixJob, await self._place.http.json(call), self._place.http)
 
     async def steps(self, reference: str) -> list[JobStep]:
         """The steps of a job that exist so far; later ones are created when those before have completed."""
         data = await self._place.http.json(Call("GET", f"{self._of(reference)}/steps"))
-        return parse(Page[JobStep], data, self._place.http).data
+        return (await parse(Page[JobStep], data, self._place.http)).data
 
     async def step(self, reference: str, name: str) -> JobStep:
         """One step of a job with its config.
@@ -338,7 +338,7 @@ class HelixJobs(JobRoutes[HelixJob]):
             NotFoundError: it does not exist, or not yet.
         """
         data = await self._place.http.json(Call("GET", f"{self._of(reference)}/steps{join(name)}"))
-        return parse(JobStep, data, self._place.http)
+        return await parse(JobStep, data, self._place.http)
 
     async def queue(
         self,
@@ -360,9 +360,9 @@ class HelixJobs(JobRoutes[HelixJob]):
         query = [*filter_query((wanted or StepFilter()).as_filter()), ("sort", sort)]
         query += [("page", "1"), ("page_size", str(page_size))]
         data = await self._place.http.json(Call("GET", path, query=query))
-        return parse(Page[QueuedStep], data, self._place.http).data
+        return (await parse(Page[QueuedStep], data, self._place.http)).data
 
     async def execution_profiles(self) -> list[ExecutionProfile]:
         """The ways to carry out steps that the platform offers."""
         data = await self._place.http.json(Call("GET", "/apis/jobs/v2/execution-profiles"))
-        return parse_list(ExecutionProfile, data, self._place.http)
+        return await parse_list(ExecutionProfile, data, self._place.http)

@@ -64,7 +64,7 @@ class Adapters(HelixCollection[HelixAdapter, AdapterRequest, AdapterChanges]):
         workspace, name = self._place.split(base, "base model")
         path = f"{self._place.path('models', workspace)}/models/{name}/adapters"
         body = extended_request(asked, extra_body)
-        return self._made(await self._place.http.json(Call("POST", path, json=body)))
+        return await self._made(await self._place.http.json(Call("POST", path, json=body)))
 
     async def register(
         self, base: str, request: AdapterRequest | None = None, **fields: object

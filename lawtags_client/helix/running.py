@@ -25,7 +25,7 @@ from lawtags_client.helix.types.jobs import (
     TaskUpdate,
 )
 from lawtags_client.json_value import JsonValue
-from lawtags_client.services.base import parse
+from lawtags_client.services.parsing import parse
 from lawtags_client.transport.call import Call
 from lawtags_client.transport.paths import join
 
@@ -78,7 +78,7 @@ class StepCalls(HelixJobs):
             update.expected_step_id = expected_id
         path = f"{self._of(reference)}/steps{join(step)}/status"
         data = await self._place.http.json(Call("PATCH", path, json=update.to_wire()))
-        return parse(JobStep, data, self._place.http)
+        return await parse(JobStep, data, self._place.http)
 
     async def report(
         self,
@@ -111,7 +111,7 @@ class StepCalls(HelixJobs):
             update.error_stack = stack
         path = f"{self._of(reference)}/steps{join(step)}/tasks{join(task)}"
         data = await self._place.http.json(Call("PUT", path, json=update.to_wire()))
-        return parse(JobTask, data, self._place.http)
+        return await parse(JobTask, data, self._place.http)
 
     async def add_details(self, reference: str, details: Details) -> None:
         """Merge details into those of a job, also after its end."""
@@ -132,7 +132,9 @@ class StepCalls(HelixJobs):
         """
         body = ResultRequest(artifact_url=artifact_url).to_wire()
         path = f"{self._of(reference)}/results{join(check_name(name, 'result'))}"
-        return parse(JobResult, await self._place.http.json(Call("POST", path, json=body)), self._place.http)
+        return await parse(
+            JobResult, await self._place.http.json(Call("POST", path, json=body)), self._place.http
+        )
 
     async def claim(self, reference: str, step: str, runner: str) -> bool:
         """Take a step for one runner alone, by a result of the job that can exist once.

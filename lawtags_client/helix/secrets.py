@@ -8,8 +8,8 @@ from lawtags_client.errors import APIError
 from lawtags_client.helix.collection import HelixCollection, Place
 from lawtags_client.helix.types.secrets import Secret, SecretChanges, SecretRequest, SecretValue
 from lawtags_client.json_value import JsonValue
-from lawtags_client.services.base import parse
 from lawtags_client.services.extra_fields import request_of
+from lawtags_client.services.parsing import parse
 from lawtags_client.transport.call import Call
 from lawtags_client.transport.redact import Redactor
 
@@ -57,7 +57,7 @@ class HelixSecrets(HelixCollection[Secret, SecretRequest, SecretChanges]):
             NotFoundError: it does not exist.
         """
         data = await self._place.http.json(Call("GET", f"{self._of(reference)}/access"))
-        return parse(SecretValue, data, self._place.http).value or ""
+        return (await parse(SecretValue, data, self._place.http)).value or ""
 
 
 def _masked(error: APIError, value: str) -> APIError:

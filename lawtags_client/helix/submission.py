@@ -19,7 +19,7 @@ from lawtags_client.helix.refusals import holder
 from lawtags_client.helix.types.jobs import HelixJob
 from lawtags_client.intents import FIELD, Intent, IntentStore, new_intent
 from lawtags_client.json_value import JsonValue
-from lawtags_client.services.base import parse
+from lawtags_client.services.parsing import parse
 from lawtags_client.services.submission import Submission, submit
 from lawtags_client.transport.call import Call
 from lawtags_client.transport.clock import Clock
@@ -93,7 +93,7 @@ async def submit_once(
     reference = f"{workspace}/{name}"
 
     async def post(wanted: Intent) -> J:
-        return parse(routes.model, await http.json(Call("POST", path, json=sent(wanted))), http)
+        return await parse(routes.model, await http.json(Call("POST", path, json=sent(wanted))), http)
 
     def sent(wanted: Intent) -> dict[str, JsonValue]:
         fields = body.get("custom_fields")

@@ -12,7 +12,7 @@ from lawtags_client.helix.types.workspaces import (
     WorkspaceDeletion,
     WorkspaceRequest,
 )
-from lawtags_client.services.base import parse
+from lawtags_client.services.parsing import parse
 from lawtags_client.transport.call import Call
 from lawtags_client.transport.paths import join
 
@@ -47,7 +47,9 @@ class HelixWorkspaces(HelixCollection[Workspace, WorkspaceRequest, WorkspaceChan
             NotFoundError: it is not being deleted, or is gone.
         """
         path = f"{_ROOT}/workspace-deletions{join(check_name(name, 'workspace'))}"
-        return parse(WorkspaceDeletion, await self._place.http.json(Call("GET", path)), self._place.http)
+        return await parse(
+            WorkspaceDeletion, await self._place.http.json(Call("GET", path)), self._place.http
+        )
 
 
 class Projects(HelixCollection[HelixProject, HelixProjectRequest, WorkspaceChanges]):

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel
 
 from lawtags_client.closing import closing
 from lawtags_client.errors import (
@@ -14,13 +14,13 @@ from lawtags_client.errors import (
     ConflictError,
     DoubtfulOutcomeError,
     NotFoundError,
-    ProtocolError,
     ServerError,
     UnprocessableError,
 )
 from lawtags_client.json_value import JsonValue
 from lawtags_client.services.conflicts import conflict, differences, says_exists
 from lawtags_client.services.extra_fields import extended_request, request_of
+from lawtags_client.services.parsing import parse
 from lawtags_client.transport.call import Call
 from lawtags_client.transport.headers import checked_headers
 from lawtags_client.transport.http import ServiceTransport
@@ -51,49 +51,6 @@ class Owner(Protocol):
     def clock(self) -> Clock: ...
     @property
     def intents(self) -> IntentStore: ...
-
-
-def parse(model: type[M], data: object, http: ServiceTransport) -> M:
-    """Read a wire model.
-
-    Raises:
-        ProtocolError: the answer is JSON, but not what the API promises.
-    """
-    try:
-        return model.model_validate(data)
-    except Exception as error:
-        raise _wrong_shape(model.__name__, error, http) from _without_input(error)
-
-
-def parse_list(model: type[M], data: object, http: ServiceTransport) -> list[M]:
-    """Read a bare JSON array of wire models; raises ProtocolError as ``parse`` does."""
-    try:
-        return TypeAdapter(list[model]).validate_python(data)  # type: ignore[valid-type]
-    except Exception as error:
-        raise _wrong_shape(f"list of {model.__name__}", error, http) from _without_input(error)
-
-
-def _without_input(error: Exception) -> Exception | None:
-    """What may be chained: a traceback prints pydantic's errors with the values that they are about."""
-    return None if isinstance(error, ValidationError) else error
-
-
-def _wrong_shape(what: str, error: Exception, http: ServiceTransport) -> ProtocolError:
-    if isinstance(error, ValidationError):
-        # Pydantic's own text repeats the input, which may hold what nobody should read in a log.
-        issues = error.errors(include_input=False, include_url=False)
-        places = "; ".join(
-            f"{'.'.join(map(str, issue['loc'])) or 'body'}: {issue['msg']}"[:200] for issue in issues[:3]
-        )
-    else:
-        # Values at the edge of what Python can hold, or nesting, can break a validator in other ways.
-        places = type(error).__name__
-    return ProtocolError(
-        f"the response is not a valid {what}: {places}",
-        hint=f"Check the address; it comes from {http.address.origin}.",
-        service=http.address.service,
-        url=http.address.url,
-    )
 
 
 class ListedPage(Generic[M]):
@@ -147,7 +104,7 @@ class Listing(Generic[M, Flt]):
             search=search,
         )
         data = await self._http.json(Call("GET", self._path, query=query))
-        return parse(Page[self._model], data, self._http)  # type: ignore[name-defined]
+        return await parse(Page[self._model], data, self._http)  # type: ignore[name-defined]
 
     async def list(
         self,
@@ -241,7 +198,7 @@ class Entities(Listing[M, Flt], Generic[M, Req, Upd, Flt]):
             if "already exist" not in f"{error.message} {error.detail}".lower():
                 raise
             raise conflict(error) from error
-        return parse(self._model, data, self._http)
+        return await parse(self._model, data, self._http)
 
     async def get(self, reference: str) -> M:
         """Read an entity.
@@ -253,7 +210,7 @@ class Entities(Listing[M, Flt], Generic[M, Req, Upd, Flt]):
             NotFoundError: it does not exist.
         """
         data = await self._http.json(Call("GET", self._path + self._key(reference)))
-        return parse(self._model, data, self._http)
+        return await parse(self._model, data, self._http)
 
     async def find(self, reference: str) -> M | None:
         """Read an entity, or None if it does not exist."""
@@ -290,7 +247,7 @@ class Entities(Listing[M, Flt], Generic[M, Req, Upd, Flt]):
         wanted = request_of(self._changes, changes, fields)
         body, headers = extended_request(wanted, extra_body), checked_headers(extra_headers)
         call = Call("PATCH", self._path + self._key(reference), json=body, headers=headers)
-        return parse(self._model, await self._http.json(call), self._http)
+        return await parse(self._model, await self._http.json(call), self._http)
 
     async def delete(
         self, reference: str, *, missing_ok: bool = False, timeout: float | None = None

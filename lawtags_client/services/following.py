@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from lawtags_client.errors import BadRequestError, NotFoundError, ProtocolError, UnprocessableError
 from lawtags_client.json_value import JsonValue
-from lawtags_client.services.base import parse
+from lawtags_client.services.parsing import parse
 from lawtags_client.services.watching import Patience, Poller
 from lawtags_client.transport.call import Call
 from lawtags_client.transport.clock import Clock
@@ -122,7 +122,7 @@ class Follower(Generic[M]):
         while open_jobs:
             begin = self._clock.monotonic()
             async for listed, entry in self._entries(open_jobs):
-                change = self._change(listed, entry, open_jobs)
+                change = await self._change(listed, entry, open_jobs)
                 if change is not None:
                     if change.final:
                         del open_jobs[change.id]
@@ -183,7 +183,7 @@ class Follower(Generic[M]):
             pages if isinstance(pages, int) else None,
         )
 
-    def _change(
+    async def _change(
         self, job_id: str, entry: Mapping[str, JsonValue], jobs: dict[str, _Followed]
     ) -> JobChange[M] | None:
         job = jobs.get(job_id)
@@ -194,7 +194,7 @@ class Follower(Generic[M]):
         if shown == job.shown:
             return None
         before = job.state
-        parsed = parse(self._model, entry, self._http)
+        parsed = await parse(self._model, entry, self._http)
         status = entry.get("status")
         state = status if isinstance(status, str) else None
         job.shown, job.state = shown, state
@@ -213,7 +213,7 @@ class Follower(Generic[M]):
             return JobChange(job_id, None, None, jobs.pop(job_id).state, True)
         if not isinstance(entry, Mapping):
             raise self._not("a job")
-        found = self._change(job_id, {**entry, "id": job_id}, jobs)
+        found = await self._change(job_id, {**entry, "id": job_id}, jobs)
         if found is not None and found.final:
             del jobs[job_id]
         return found

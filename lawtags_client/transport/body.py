@@ -35,7 +35,15 @@ _INLINE = 1 << 20
 _MOST_CONTAINERS = 1_000_000
 # What is read is written again, compared and shown; pydantic and json cannot do that at any depth.
 _DEEPEST = 100
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
+# Halves of characters that JSON spells without their other half: a first one that no second one follows, a
+# second one that follows no first one, either as UTF-8. Where a backslash stands before, what follows may be
+# no half at all; then the decoded text tells.
+_MAYBE_HALF = re.compile(
+    rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]"
+    rb"|\\\\u[dD][89abAB]|\xed[\xa0-\xbf]",
+    re.DOTALL,
+)
+_LONGEST_MATCH = 12
 _HALF = re.compile("[\ud800-\udfff]")
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -211,13 +219,19 @@ def _check_depth(value: JsonValue) -> None:
 
 def _as_unicode(value: JsonValue, body: bytes) -> JsonValue:
     """A value whose texts can be written: half of a character, which JSON can spell, is replaced."""
-    if not _SURROGATE.search(body):
+    if not any(_may_begin_half(body, at) for at in range(0, len(body), _STEP)):
         return value
     text = json.dumps(value, ensure_ascii=False)
     if text.isascii() or not _HALF.search(text):
         return value
     whole: JsonValue = json.loads(text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"))
     return whole
+
+
+def _may_begin_half(body: bytes, start: int) -> bool:
+    # In steps, since a search keeps the interpreter to itself.
+    found = _MAYBE_HALF.search(body, start, start + _STEP + _LONGEST_MATCH)
+    return found is not None and found.start() < start + _STEP
 
 
 def _inside(value: JsonValue) -> Iterable[JsonValue]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
 from typing import Protocol, TypeVar
@@ -11,6 +12,8 @@ from lawtags_client.errors import ProtocolError
 logger = logging.getLogger(__name__)
 
 _MOST_PAGES = 100_000
+# After so many entries, the event loop has its turn.
+_ENTRIES_A_TURN = 500
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -45,7 +48,9 @@ async def walk(
     while True:
         page = await fetch(number)
         fresh = []
-        for entry in page.entries:
+        for count, entry in enumerate(page.entries, 1):
+            if count % _ENTRIES_A_TURN == 0:
+                await asyncio.sleep(0)
             key = identity(entry)
             if key not in seen:
                 seen.add(key)

@@ -23,6 +23,15 @@ def _assume_utc(value: datetime) -> datetime:
         raise ValueError("not a moment of the years 1 to 9999 in UTC") from None
 
 
+def give_turn(value: T) -> T:
+    """The same value: a validator that lets other threads run.
+
+    Pydantic keeps the interpreter to itself from beginning to end, unless it calls functions of Python. A
+    list that calls one for each entry can be read in a thread beside the event loop.
+    """
+    return value
+
+
 def _null_as_list(value: object) -> object:
     return [] if value is None else value
 
@@ -45,10 +54,12 @@ def _not_finite(value: object, place: str) -> Iterator[str]:
 UtcDateTime: TypeAlias = Annotated[datetime, AfterValidator(_assume_utc)]
 """A moment; the platform writes its times without an offset and means UTC."""
 
-Items: TypeAlias = Annotated[list[T], BeforeValidator(_null_as_list)]
+Items: TypeAlias = Annotated[list[Annotated[T, AfterValidator(give_turn)]], BeforeValidator(_null_as_list)]
 """A list that the server may also give as null."""
 
-Mapped: TypeAlias = Annotated[dict[str, T], BeforeValidator(_null_as_map)]
+Mapped: TypeAlias = Annotated[
+    dict[str, Annotated[T, AfterValidator(give_turn)]], BeforeValidator(_null_as_map)
+]
 """A map that the server may also give as null."""
 
 Size: TypeAlias = Annotated[int, Field(ge=0, lt=1 << 63)]

@@ -10,7 +10,7 @@ from lawtags_client.closing import closing
 from lawtags_client.errors import ConflictError
 from lawtags_client.intents import FIELD, Intent, new_intent
 from lawtags_client.json_value import JsonValue
-from lawtags_client.services.base import Entities, Owner, parse
+from lawtags_client.services.base import Entities, Owner
 from lawtags_client.services.customizer.configs import choose, full_name
 from lawtags_client.services.customizer.job import Job
 from lawtags_client.services.customizer.jobs import JOBS, Jobs
@@ -18,6 +18,7 @@ from lawtags_client.services.customizer.methods import AllWeights, LoRA, LoRAMer
 from lawtags_client.services.customizer.sft import check_batch, sft_parameters
 from lawtags_client.services.extra_fields import extended_request
 from lawtags_client.services.following import EVERY, Follower, JobChange
+from lawtags_client.services.parsing import parse
 from lawtags_client.services.submission import Submission, carrier, explain_difference, intent_body, submit
 from lawtags_client.services.uploaded_dataset import UploadedDataset, dataset_name
 from lawtags_client.services.watching import Patience
@@ -114,18 +115,18 @@ class Customizer:
     async def status(self, job_id: str) -> CustomizationStatusDetails:
         """A job's progress with all metrics."""
         data = await self._http.json(Call("GET", f"{JOBS}{join(job_id)}/status"))
-        return parse(CustomizationStatusDetails, data, self._http)
+        return await parse(CustomizationStatusDetails, data, self._http)
 
     async def cancel(self, job_id: str) -> CustomizationJob:
         """Cancel a job."""
         # Cancelling twice is the same as once.
         call = Call("POST", f"{JOBS}{join(job_id)}/cancel", repeatable=True)
-        return parse(CustomizationJob, await self._http.json(call), self._http)
+        return await parse(CustomizationJob, await self._http.json(call), self._http)
 
     async def logs(self, job_id: str) -> ContainerLogs:
         """The logs of the job's containers."""
         data = await self._http.json(Call("GET", f"{JOBS}{join(job_id)}/container-logs"))
-        return parse(ContainerLogs, data, self._http)
+        return await parse(ContainerLogs, data, self._http)
 
     async def job(self, job_id: str) -> Job:
         """Look up an existing job.

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lawtags_client.json_value import JsonValue
-from lawtags_client.services.base import Listing, parse
+from lawtags_client.services.base import Listing
 from lawtags_client.services.extra_fields import extended_request
+from lawtags_client.services.parsing import parse
 from lawtags_client.transport.call import Call
 from lawtags_client.transport.headers import checked_headers
 from lawtags_client.transport.paths import join
@@ -28,7 +29,9 @@ class Jobs(Listing[CustomizationJob, CustomizationJobFilter]):
         Raises:
             NotFoundError: the job does not exist.
         """
-        return parse(CustomizationJob, await self._http.json(Call("GET", JOBS + join(job_id))), self._http)
+        return await parse(
+            CustomizationJob, await self._http.json(Call("GET", JOBS + join(job_id))), self._http
+        )
 
     async def create(
         self,
@@ -53,4 +56,4 @@ class Jobs(Listing[CustomizationJob, CustomizationJobFilter]):
         headers = {"wandb-api-key": wandb_api_key} if wandb_api_key and request.integrations else {}
         headers |= checked_headers(extra_headers)
         call = Call("POST", JOBS, json=extended_request(request, extra_body), headers=headers)
-        return parse(CustomizationJob, await self._http.json(call), self._http)
+        return await parse(CustomizationJob, await self._http.json(call), self._http)

@@ -17,9 +17,9 @@ from lawtags_client.errors import (
     WaitTimeoutError,
 )
 from lawtags_client.json_value import JsonValue
-from lawtags_client.services.base import parse, parse_list
 from lawtags_client.services.conflicts import says_exists
 from lawtags_client.services.extra_fields import extended_request
+from lawtags_client.services.parsing import parse, parse_list
 from lawtags_client.transport.call import Call
 from lawtags_client.transport.headers import checked_headers
 from lawtags_client.transport.http import ServiceTransport
@@ -112,7 +112,7 @@ class Namespaces:
         form = urlencode({"namespace": name}).encode()
         headers = {"content-type": "application/x-www-form-urlencoded", **checked_headers(extra_headers)}
         data = await self._http.json(Call("POST", _NAMESPACES, content=form, headers=headers))
-        return parse(DataStoreNamespace, data, self._http)
+        return await parse(DataStoreNamespace, data, self._http)
 
     async def get(self, name: str) -> DataStoreNamespace:
         """Read a namespace.
@@ -121,14 +121,14 @@ class Namespaces:
             NotFoundError: there is none of that name.
         """
         data = await self._http.json(Call("GET", _NAMESPACES + join(name)))
-        return parse(DataStoreNamespace, data, self._http)
+        return await parse(DataStoreNamespace, data, self._http)
 
     async def list(self) -> list[DataStoreNamespace]:
         """Every namespace."""
         data = await self._http.json(Call("GET", _NAMESPACES))
         # Releases differ in whether the list stands in an envelope.
         entries = data.get("data") if isinstance(data, dict) else data
-        return parse_list(DataStoreNamespace, entries, self._http)
+        return await parse_list(DataStoreNamespace, entries, self._http)
 
     async def delete(self, name: str) -> None:
         """Drop a namespace."""
@@ -239,7 +239,7 @@ class Repositories:
             NotFoundError: the repository or the revision does not exist.
         """
         path = repository.api if revision is None else f"{repository.api}/revision/{segment(revision)}"
-        return parse(RepoInfo, await self._http.json(Call("GET", path)), self._http)
+        return await parse(RepoInfo, await self._http.json(Call("GET", path)), self._http)
 
     async def ready(self, repository: Repository, *, timeout: float = 120) -> RepoInfo:
         """Wait until a new repository can be written to.
@@ -254,7 +254,7 @@ class Repositories:
             # A fresh repository answers 500 for some seconds; that is no outage to back off from.
             try:
                 data = await self._http.json(Call("GET", path, max_retries=0))
-                return parse(RepoInfo, data, self._http)
+                return await parse(RepoInfo, data, self._http)
             except LawtagsError as error:
                 if not (isinstance(error, NotFoundError | ServerError) or is_passing(error)):
                     raise
@@ -282,7 +282,7 @@ class Repositories:
             if len(asked) > _MOST_PAGES:
                 raise ProtocolError(f"the list of files in {repository} does not end", service="data_store")
             reply, data = await self._http.json_reply(Call("GET", path, query=query))
-            found += parse_list(TreeEntry, data, self._http)
+            found += await parse_list(TreeEntry, data, self._http)
             link = _NEXT_LINK.search(reply.headers.get("link", "")[:_LONGEST_LINK])
             if not link:
                 break
@@ -297,7 +297,7 @@ class Repositories:
             NotFoundError: there is no such repository, or the server does not list branches.
         """
         data = await self._http.json(Call("GET", f"{repository.api}/refs"))
-        return {ref.name: ref.target_commit for ref in parse(RepoRefs, data, self._http).branches}
+        return {ref.name: ref.target_commit for ref in (await parse(RepoRefs, data, self._http)).branches}
 
     async def default_revision(self, repository: Repository) -> str:
         """The branch that is meant where none is named: ``main``, or the only other one of a model.
@@ -337,7 +337,7 @@ class Repositories:
         """
         query = [("author", namespace)] if namespace is not None else []
         data = await self._http.json(Call("GET", f"/v1/hf/api/{type}s", query=query))
-        return parse_list(RepoInfo, data, self._http)
+        return await parse_list(RepoInfo, data, self._http)
 
 
 def _pairs(query: str) -> list[tuple[str, str]]:

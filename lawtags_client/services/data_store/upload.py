@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from lawtags_client.errors import APIError, ConfigurationError, ProtocolError
-from lawtags_client.services.base import parse
 from lawtags_client.services.data_store.contents import (
     ANSWER,
     SLOWEST,
@@ -25,6 +24,7 @@ from lawtags_client.services.data_store.contents import (
 )
 from lawtags_client.services.data_store.links import Links
 from lawtags_client.services.data_store.repositories import Repositories, Repository
+from lawtags_client.services.parsing import parse
 from lawtags_client.transport.call import Call
 from lawtags_client.transport.http import ServiceTransport
 from lawtags_client.transport.paths import segment
@@ -182,7 +182,7 @@ class Uploader:
         path = f"{self._repository.api}/preupload/{segment(self._revision)}"
         body = PreuploadRequest(files=announced).to_wire()
         data = await self._http.json(Call("POST", path, json=body, repeatable=True))
-        answers = parse(PreuploadResponse, data, self._http).files
+        answers = (await parse(PreuploadResponse, data, self._http)).files
         ignored = [answer.path for answer in answers if answer.should_ignore]
         if ignored:
             raise ConfigurationError(
@@ -201,7 +201,7 @@ class Uploader:
         ).to_wire()
         path = f"{self._repository.files}.git/info/lfs/objects/batch"
         data = await self._http.json(Call("POST", path, json=body, headers=_LFS_JSON, repeatable=True))
-        answers = {answer.oid: answer for answer in parse(LfsBatchResponse, data, self._http).objects}
+        answers = {answer.oid: answer for answer in (await parse(LfsBatchResponse, data, self._http)).objects}
         gate = asyncio.Semaphore(_AT_ONCE)
 
         async def one(file: LocalFile) -> None:
@@ -259,7 +259,7 @@ class Uploader:
         headers = {"content-type": "application/x-ndjson"}
         # Committing the same content twice leaves the same files, so a lost answer may be asked for again.
         call = Call("POST", path, content=body, headers=headers, repeatable=True)
-        answer = parse(CommitInfo, await self._http.json(call) or {}, self._http)
+        answer = await parse(CommitInfo, await self._http.json(call) or {}, self._http)
         if answer.success is False:
             raise ProtocolError(f"the commit to {self._repository} failed", service="data_store")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, Unpack
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.intents import FIELD, Intent, new_intent
 from lawtags_client.json_value import JsonValue
-from lawtags_client.services.base import Entities, Owner, by_id, parse
+from lawtags_client.services.base import Entities, Owner, by_id
 from lawtags_client.services.evaluator.building import (
     MAX_TOKENS,
     PROMPT,
@@ -27,6 +27,7 @@ from lawtags_client.services.evaluator.jobs import JOBS, EvaluationJobs
 from lawtags_client.services.evaluator.platform_jobs import JOBS as PLATFORM_JOBS
 from lawtags_client.services.evaluator.platform_jobs import PlatformEvaluation, PlatformEvaluationJobs
 from lawtags_client.services.extra_fields import extended_request
+from lawtags_client.services.parsing import parse
 from lawtags_client.services.submission import Submission, carrier, intent_body, submit
 from lawtags_client.services.uploaded_dataset import UploadedDataset
 from lawtags_client.transport.call import Call
@@ -152,7 +153,7 @@ class Evaluator:
             read_timeout=timeout,
             total_timeout=timeout,
         )
-        return parse(LiveEvaluation, await self._http.json(call), self._http)
+        return await parse(LiveEvaluation, await self._http.json(call), self._http)
 
     async def evaluate(
         self,

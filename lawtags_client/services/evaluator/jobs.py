@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lawtags_client.json_value import JsonValue
-from lawtags_client.services.base import Listing, parse
+from lawtags_client.services.base import Listing
 from lawtags_client.services.extra_fields import extended_request
+from lawtags_client.services.parsing import parse
 from lawtags_client.transport.body import ARCHIVE_LIMIT
 from lawtags_client.transport.call import Call
 from lawtags_client.transport.headers import checked_headers
@@ -31,7 +32,7 @@ class EvaluationJobs(Listing[EvaluationJob, EvaluationJobFilter]):
         Raises:
             NotFoundError: the evaluation does not exist.
         """
-        return parse(EvaluationJob, await self._http.json(Call("GET", JOBS + join(job_id))), self._http)
+        return await parse(EvaluationJob, await self._http.json(Call("GET", JOBS + join(job_id))), self._http)
 
     async def create(
         self,
@@ -52,12 +53,12 @@ class EvaluationJobs(Listing[EvaluationJob, EvaluationJobFilter]):
         """
         body, headers = extended_request(request, extra_body), checked_headers(extra_headers)
         data = await self._http.json(Call("POST", JOBS, json=body, headers=headers))
-        return parse(EvaluationJob, data, self._http)
+        return await parse(EvaluationJob, data, self._http)
 
     async def status(self, job_id: str) -> EvaluationStatusDetails:
         """How far an evaluation is."""
         data = await self._http.json(Call("GET", f"{JOBS}{join(job_id)}/status"))
-        return parse(EvaluationStatusDetails, data, self._http)
+        return await parse(EvaluationStatusDetails, data, self._http)
 
     async def results(self, job_id: str) -> EvaluationResult:
         """What an evaluation found.
@@ -66,7 +67,7 @@ class EvaluationJobs(Listing[EvaluationJob, EvaluationJobFilter]):
             NotFoundError: there is no result yet.
         """
         data = await self._http.json(Call("GET", f"{JOBS}{join(job_id)}/results"))
-        return parse(EvaluationResult, data, self._http)
+        return await parse(EvaluationResult, data, self._http)
 
     async def download_results(self, job_id: str) -> bytes:
         """Everything about an evaluation, as a ZIP file."""

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Protocol
 
 from lawtags_client.json_value import JsonValue
-from lawtags_client.services.base import Listing, Owner, parse
+from lawtags_client.services.base import Listing, Owner
 from lawtags_client.services.evaluator.evaluation import ADVICE
 from lawtags_client.services.extra_fields import extended_request
+from lawtags_client.services.parsing import parse
 from lawtags_client.services.waiting import Awaited, Look
 from lawtags_client.services.watching import Patience
 from lawtags_client.transport.body import ARCHIVE_LIMIT
@@ -41,7 +42,7 @@ class PlatformEvaluationJobs(Listing[PlatformEvaluationJob, PlatformEvaluationJo
         Raises:
             NotFoundError: the evaluation does not exist.
         """
-        return parse(
+        return await parse(
             PlatformEvaluationJob, await self._http.json(Call("GET", JOBS + join(job_id))), self._http
         )
 
@@ -64,17 +65,17 @@ class PlatformEvaluationJobs(Listing[PlatformEvaluationJob, PlatformEvaluationJo
         """
         body, headers = extended_request(request, extra_body), checked_headers(extra_headers)
         data = await self._http.json(Call("POST", JOBS, json=body, headers=headers))
-        return parse(PlatformEvaluationJob, data, self._http)
+        return await parse(PlatformEvaluationJob, data, self._http)
 
     async def status(self, job_id: str) -> PlatformJobStatusResponse:
         """How far an evaluation is, step by step."""
         data = await self._http.json(Call("GET", f"{JOBS}{join(job_id)}/status"))
-        return parse(PlatformJobStatusResponse, data, self._http)
+        return await parse(PlatformJobStatusResponse, data, self._http)
 
     async def cancel(self, job_id: str) -> PlatformEvaluationJob:
         """Ask for an evaluation's end."""
         call = Call("POST", f"{JOBS}{join(job_id)}/cancel", repeatable=True)
-        return parse(PlatformEvaluationJob, await self._http.json(call), self._http)
+        return await parse(PlatformEvaluationJob, await self._http.json(call), self._http)
 
     async def delete(self, job_id: str) -> None:
         """Drop an evaluation."""
@@ -92,7 +93,7 @@ class PlatformEvaluationJobs(Listing[PlatformEvaluationJob, PlatformEvaluationJo
         """
         query = [("limit", str(limit)), *([("page_cursor", page_cursor)] if page_cursor else [])]
         data = await self._http.json(Call("GET", f"{JOBS}{join(job_id)}/logs", query=query))
-        return parse(PlatformJobLogPage, data, self._http)
+        return await parse(PlatformJobLogPage, data, self._http)
 
     async def logs(self, job_id: str, *, limit: int = _LINES) -> AsyncIterator[PlatformJobLog]:
         """Every line that an evaluation wrote, page after page.
@@ -116,7 +117,7 @@ class PlatformEvaluationJobs(Listing[PlatformEvaluationJob, PlatformEvaluationJo
     async def results(self, job_id: str) -> list[PlatformJobResult]:
         """The files that an evaluation left."""
         data = await self._http.json(Call("GET", f"{JOBS}{join(job_id)}/results"))
-        return parse(PlatformJobListResultResponse, data, self._http).data
+        return (await parse(PlatformJobListResultResponse, data, self._http)).data
 
     async def result(self, job_id: str, name: str) -> PlatformJobResult:
         """One file that an evaluation left.
@@ -125,7 +126,7 @@ class PlatformEvaluationJobs(Listing[PlatformEvaluationJob, PlatformEvaluationJo
             NotFoundError: there is none of that name.
         """
         data = await self._http.json(Call("GET", f"{JOBS}{join(job_id)}/results{join(name)}"))
-        return parse(PlatformJobResult, data, self._http)
+        return await parse(PlatformJobResult, data, self._http)
 
     async def download_result(self, job_id: str, name: str) -> bytes:
         """The content of a file that an evaluation left.
@@ -150,7 +151,7 @@ class PlatformEvaluationJobs(Listing[PlatformEvaluationJob, PlatformEvaluationJo
             NotFoundError: there is no result yet.
         """
         path = f"{JOBS}{join(job_id)}/results/evaluation-results/download"
-        return parse(PlatformEvaluationResult, await self._http.json(Call("GET", path)), self._http)
+        return await parse(PlatformEvaluationResult, await self._http.json(Call("GET", path)), self._http)
 
 
 class _EvaluatorJobsV2(Protocol):

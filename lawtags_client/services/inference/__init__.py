@@ -7,7 +7,7 @@ from contextlib import aclosing
 from functools import partial
 
 from lawtags_client.json_value import JsonValue
-from lawtags_client.services.base import Owner, parse
+from lawtags_client.services.base import Owner
 from lawtags_client.services.extra_fields import constrained, extended
 from lawtags_client.services.inference.completions import complete_each, first_token
 from lawtags_client.services.inference.dialects import Guided
@@ -20,6 +20,7 @@ from lawtags_client.services.inference.pace import Allowance, Load, Pace
 from lawtags_client.services.inference.pool import each
 from lawtags_client.services.inference.requests import CHAT, COMPLETIONS, ModelRequests
 from lawtags_client.services.inference.source import first_of
+from lawtags_client.services.parsing import parse
 from lawtags_client.transport.headers import checked_headers
 from lawtags_client.transport.http import ServiceTransport
 from lawtags_client.types.inference import (
@@ -97,7 +98,7 @@ class Inference(ModelRequests):
             async def send(fields: dict[str, JsonValue]) -> Completion:
                 body = constrained(extended(request.to_wire(), extra_body), fields)
                 data = await self._post(COMPLETIONS, model, body, headers, allowance)
-                return parse(Completion, data, self._http)
+                return await parse(Completion, data, self._http)
 
             return await allowance.within(self._guidance.ask(wish, send))
 
@@ -181,7 +182,7 @@ class Inference(ModelRequests):
             async def send(fields: dict[str, JsonValue]) -> ChatCompletion:
                 body = constrained(extended(request.to_wire(), extra_body), fields)
                 data = await self._post(CHAT, request.model, body, headers, allowance)
-                return parse(ChatCompletion, data, self._http)
+                return await parse(ChatCompletion, data, self._http)
 
             wish = Wish(request.model, True, guided, matches, telling, logprobs, logprobs_needed)
             return [await allowance.within(self._guidance.ask(wish, send))]

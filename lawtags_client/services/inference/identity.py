@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from lawtags_client.errors import LawtagsError
 from lawtags_client.json_value import JsonValue
-from lawtags_client.services.base import parse
 from lawtags_client.services.inference.dialects import Dialect
+from lawtags_client.services.parsing import parse
 from lawtags_client.settings import Settings
 from lawtags_client.transport.call import Call
 from lawtags_client.transport.http import ServiceTransport
@@ -70,7 +70,9 @@ async def probe(http: ServiceTransport, model: str, chat: bool, fields: Mapping[
     path = "/v1/chat/completions" if chat else "/v1/completions"
     body = {"model": model, "max_tokens": 16, "temperature": 0.0, **said, **fields}
     data = await http.json(Call("POST", path, json=body, repeatable=True, max_retries=0))
-    return (parse(ChatCompletion, data, http) if chat else parse(Completion, data, http)).text
+    if chat:
+        return (await parse(ChatCompletion, data, http)).text
+    return (await parse(Completion, data, http)).text
 
 
 async def _asked(http: ServiceTransport, path: str, patience: float) -> JsonValue:

@@ -9,11 +9,12 @@ from typing import Unpack
 
 from lawtags_client.errors import NotFoundError, ProtocolError
 from lawtags_client.json_value import JsonValue
-from lawtags_client.services.base import Owner, parse
+from lawtags_client.services.base import Owner
 from lawtags_client.services.extra_fields import extended, request_of
 from lawtags_client.services.inference.pace import Allowance
 from lawtags_client.services.inference.served import Served
 from lawtags_client.services.inference.streaming import stream
+from lawtags_client.services.parsing import parse
 from lawtags_client.transport.call import Call
 from lawtags_client.transport.headers import checked_headers
 from lawtags_client.transport.http import ServiceTransport
@@ -91,7 +92,7 @@ class ModelRequests:
         data = await self._post(
             CHAT, asked.model, extended(asked.to_wire(), extra_body), checked_headers(extra_headers)
         )
-        return parse(ChatCompletion, data, self._http)
+        return await parse(ChatCompletion, data, self._http)
 
     async def complete(
         self,
@@ -106,7 +107,7 @@ class ModelRequests:
         data = await self._post(
             COMPLETIONS, asked.model, extended(asked.to_wire(), extra_body), checked_headers(extra_headers)
         )
-        return parse(Completion, data, self._http)
+        return await parse(Completion, data, self._http)
 
     async def embed(
         self,
@@ -120,7 +121,7 @@ class ModelRequests:
         asked = request_of(EmbeddingRequest, request, fields)
         body, headers = extended(asked.to_wire(), extra_body), checked_headers(extra_headers)
         data = await self._http.json(Call("POST", _EMBEDDINGS, json=body, headers=headers, repeatable=True))
-        return parse(EmbeddingResponse, data, self._http)
+        return await parse(EmbeddingResponse, data, self._http)
 
     async def classify(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lawtags_client.errors import APIError, ConfigurationError, LawtagsError, WaitTimeoutError
 from lawtags_client.json_value import JsonValue
-from lawtags_client.services.base import parse
+from lawtags_client.services.parsing import parse
 from lawtags_client.services.watching import Patience, Poller
 from lawtags_client.transport.call import Call
 from lawtags_client.transport.clock import Clock
@@ -32,7 +32,7 @@ class Served:
         data = await self._http.json(Call("GET", self._models_path))
         if _is_registry(data):
             data = await self._proxy_models()
-        return parse(ServedModels, data, self._http).data
+        return (await parse(ServedModels, data, self._http)).data
 
     async def _proxy_models(self) -> JsonValue:
         """The list where one host carries all services, so that ``/v1/models`` is the Entity Store's."""

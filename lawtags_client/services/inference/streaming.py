@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from lawtags_client.errors import ProtocolError
 from lawtags_client.json_value import JsonValue
-from lawtags_client.services.base import parse
+from lawtags_client.services.parsing import parse
 from lawtags_client.transport.body import UnreadableBody, decode_json
 from lawtags_client.transport.call import Call
 from lawtags_client.transport.http import ServiceTransport
@@ -52,7 +52,7 @@ async def stream(
             if event.name == "error" or (isinstance(data, dict) and "error" in data):
                 raise _broken(f"an error in the stream: {event.data[:200]}", http)
             if event.name == "message":
-                yield parse(kind, data, http)
+                yield await parse(kind, data, http)
     raise _broken("the stream ended before it was done", http)
 
 

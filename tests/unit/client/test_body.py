@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lawtags_client.transport.body import UnreadableBody, decode_json, read_body
@@ -69,3 +69,19 @@ async def test_large_json_is_what_small_json_is() -> None:
     text = json.dumps(value).encode()
     assert len(text) > 1 << 20
     assert await decode_json(text) == value
+
+
+_SPELLED = st.lists(
+    st.sampled_from(["\\ud83d", "\\ude00", "\\uD83D\\uDE00", "\\\\", "u", "ud83d", "ude00", "a", "😀"]),
+    max_size=12,
+)
+
+
+@settings(max_examples=40)
+@given(pieces=_SPELLED, before=st.integers(0, 40))
+async def test_no_half_of_a_character_is_left_wherever_it_stands(pieces: list[str], before: int) -> None:
+    text = "x" * before + "".join(pieces)
+    for padding in (0, (256 << 10) - 20):
+        body = f'["{"y" * padding}{text}"]'.encode()
+        told = json.loads(body)[0].encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        assert await decode_json(body) == [told]
