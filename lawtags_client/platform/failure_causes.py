@@ -115,7 +115,43 @@ def _smaller_batch(found: FailureEvidence) -> str:
     return f"lawtags run RECIPE --set training.batch_size={half}"
 
 
+def _more_space(found: FailureEvidence) -> str:
+    if found.dialect == "helix":
+        return f"{_runner(found)} --dir FOLDER"
+    return "lawtags local up --dir FOLDER"
+
+
+def _whole_model(found: FailureEvidence) -> str:
+    if found.dialect == "helix":
+        return f"{_runner(found)} --base-model WORKSPACE/NAME=FOLDER"
+    return "lawtags local up --base-model NAME=FOLDER"
+
+
+def _runner(found: FailureEvidence) -> str:
+    return f"lawtags local runner --platform {found.address or 'URL'}"
+
+
 _TEXT_RULES = (
+    TextRule(
+        "disk-full",
+        re.compile(
+            r"no space (is )?left on|disk quota exceeded|of free disk space, and the job needs", re.IGNORECASE
+        ),
+        "The machine that carries out the job has no space left.",
+        "Free space there, or start what carries it out with another folder; then submit the job again",
+        _more_space,
+    ),
+    TextRule(
+        "no-weights",
+        re.compile(
+            r"the base model in .{0,200} has no (safetensors|config\.json|tokenizer\.json)"
+            r"|the folder of the base model does not exist|is not a safetensors file"
+            r"|the (model|tokenizer in .{0,300}) cannot be loaded|has no safetensors weights"
+        ),
+        "The base model is not a complete Hugging Face folder with safetensors.",
+        "Offer a complete folder, and train that",
+        _whole_model,
+    ),
     TextRule(
         "batch-larger-than-validation",
         re.compile(

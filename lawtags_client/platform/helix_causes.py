@@ -15,22 +15,6 @@ def _runner(options: str) -> Callable[[FailureEvidence], str]:
 
 _RULES = (
     TextRule(
-        "disk-full",
-        re.compile(
-            r"no space (is )?left on|disk quota exceeded|of free disk space, and the job needs", re.IGNORECASE
-        ),
-        "The machine that carries out the job has no space left.",
-        "Free space there, or start the runner with another folder, and submit the job again",
-        _runner(" --dir FOLDER"),
-    ),
-    TextRule(
-        "no-weights",
-        re.compile(r"the base model in .{0,200} has no (safetensors|config\.json|tokenizer\.json)"),
-        "The fileset of the base model is no Hugging Face folder with safetensors.",
-        "Upload a complete folder as a model, and train that",
-        _runner(" --base-model WORKSPACE/NAME=FOLDER"),
-    ),
-    TextRule(
         "dataset-files",
         re.compile(r"the dataset has no training rows"),
         "The training fileset holds no rows where a training looks for them.",

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from lawtags_client.errors import ConfigurationError, MissingExtraError
-from lawtags_client.weights import tensors
 from lawtags_stack.chat.tokenizer import FastTokenizer
+from lawtags_stack.engines.base_weights import check_loaded, check_weight_files
 from lawtags_stack.engines.generation import attention
 
 
@@ -29,8 +29,7 @@ def load_model(folder: Path) -> tuple[Any, FastTokenizer]:
     except ImportError as error:
         raise MissingExtraError(str(error.name), "local", "inference") from error
 
-    for weights in folder.glob("*.safetensors"):
-        tensors(weights)
+    check_weight_files(folder)
     attention.register()
     logging.disable_progress_bar()
     try:
@@ -50,12 +49,7 @@ def load_model(folder: Path) -> tuple[Any, FastTokenizer]:
             f"the model cannot be loaded: {said}",
             hint="Use a folder with config.json, tokenizer.json and model.safetensors.",
         ) from error
-    # transformers would silently replace them with random values.
-    if missing := sorted([*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])]):
-        raise ConfigurationError(
-            f"the model cannot be loaded: its weights lack {len(missing)} tensors, such as {missing[0]}",
-            hint="Upload all of its safetensors files.",
-        )
+    check_loaded(info)
     model.requires_grad_(False)
     return model.eval(), tokenizer
 

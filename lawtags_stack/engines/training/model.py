@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lawtags_client.errors import ConfigurationError, MissingExtraError
 from lawtags_client.files import atomic_write_json, atomic_write_text
 from lawtags_stack.chat.tokenizer import FastTokenizer
+from lawtags_stack.engines.base_weights import check_folder, check_loaded, check_weight_files
 from lawtags_stack.engines.device import Compute
 from lawtags_stack.engines.training.lora import adapter_modules
 
@@ -105,23 +106,29 @@ class TrainableModel:
             from transformers import AutoConfig, AutoModelForCausalLM
         except ImportError as error:
             raise MissingExtraError("transformers", "local", "Training") from error
-        if not any(folder.glob("*.safetensors")):
-            raise ConfigurationError(f"{folder} has no safetensors weights; other formats are not supported")
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        check_weight_files(folder)
+        try:
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        except (OSError, ValueError) as error:
+            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ConfigurationError(f"the model cannot be loaded: {said}") from error
         self._stored_type = config.dtype or torch.float32
         self._set_dropout(config)
         # Only eager attention applies the soft cap of Gemma 2's scores.
         capped = getattr(config, "attn_logit_softcapping", None) is not None
         # Even if products are computed in bf16: small updates would be lost in bf16 weights.
-        return AutoModelForCausalLM.from_pretrained(
+        model, info = AutoModelForCausalLM.from_pretrained(
             folder,
             config=config,
+            output_loading_info=True,
             dtype=torch.float32,
             attn_implementation="eager" if capped else "sdpa",
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,
         )
+        check_loaded(info)
+        return model
 
     def _set_dropout(self, config: object) -> None:
         names = {
@@ -180,6 +187,7 @@ def load_tokenizer(folder: Path, chat_template: str | None = None) -> FastTokeni
         from transformers import AutoTokenizer
     except ImportError as error:
         raise MissingExtraError("transformers", "local", "Training") from error
+    check_folder(folder)
     try:
         tokenizer: FastTokenizer = AutoTokenizer.from_pretrained(
             folder, trust_remote_code=False, local_files_only=True

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from client_kit import connect
+from full_disk_worker import FullDiskLauncher
 from tiny_models import make_model
-from training_stack import FAST, at_work, body, ended, long, start_stack, upload_rows, wait
+from training_stack import BASE, FAST, at_work, body, ended, long, start_stack, upload_rows, wait
 
 from lawtags_client.errors import BadRequestError, JobFailedError
 from lawtags_client.platform.diagnosis import advised, diagnose
 from lawtags_client.platform.failure_causes import FailureCause, FailureEvidence, find_causes
 from lawtags_client.platform.v1 import V1Platform
 from lawtags_client.types.customizer import CustomizationJobRequest, Hyperparameters
+from lawtags_stack.service import StackOptions
 from lawtags_stack.stack import StackThread
 
 
@@ -135,6 +138,38 @@ def test_a_config_without_its_version_is_refused_with_the_way_to_list_them(
         asyncio.run(work())
     hint = advised(caught.value).hint
     assert hint is not None and "without its version" in hint and hint.endswith(": lawtags models ls")
+
+
+@pytest.mark.slow
+def test_a_full_disk_and_a_base_model_that_is_damaged_or_gone(tmp_path: Path) -> None:
+    base = make_model(tmp_path / "llama")
+    options = StackOptions(base_models={BASE: base}, training_threads=1)
+    with (
+        StackThread(tmp_path / "stack", options=options, launcher=FullDiskLauncher()) as stack,
+        httpx.Client(base_url=stack.platform_url, timeout=30) as http,
+    ):
+        (tmp_path / "rows").mkdir()
+        upload_rows(stack, "rows", tmp_path / "rows")
+
+        def cause() -> FailureCause:
+            job = submitted(http)
+            assert wait(http, job, ended)["status"] == "failed"
+            (found,) = causes(stack, tmp_path, job)
+            return found
+
+        full = cause()
+        assert (full.name, full.command) == ("disk-full", "lawtags local up --dir FOLDER")
+        config = (base / "config.json").read_text()
+        damages = {
+            "is not a safetensors file": lambda: (base / "model.safetensors").write_bytes(b"junk"),
+            "cannot be loaded": lambda: (base / "config.json").write_text(config[:-20]),
+            "does not exist": lambda: shutil.rmtree(base),
+        }
+        for said, damage in damages.items():
+            damage()
+            found = cause()
+            assert (found.name, said in found.evidence) == ("no-weights", True), found
+            assert found.command == "lawtags local up --base-model NAME=FOLDER"
 
 
 # As users and the vendor's pages quote them.
