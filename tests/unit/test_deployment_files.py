@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -127,3 +128,20 @@ def test_the_client_image_has_no_torch() -> None:
         wanted += project["optional-dependencies"][extra]
     names = {re.split(r"[<>=\[;\s]", each)[0] for each in wanted}
     assert not names & {"torch", "transformers", "peft", "nemo-curator", "lawtags"}
+
+
+def test_no_pinned_version_needs_a_newer_python_than_the_project() -> None:
+    from packaging.requirements import Requirement
+    from packaging.specifiers import SpecifierSet
+
+    lowest = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    assert lowest.startswith(">=")
+    python = f"{lowest.removeprefix('>=')}.0"
+    for line in (ROOT / "constraints.txt").read_text().splitlines():
+        if line.startswith("#"):
+            continue
+        pinned = Requirement(line)
+        found = metadata.metadata(pinned.name)
+        needed = str(found.json.get("requires_python") or "")
+        fits = python in SpecifierSet(needed) or found["Version"] not in pinned.specifier
+        assert fits, f"{line} needs Python {needed}"
