@@ -75,7 +75,7 @@ def install_encoder(entry: CatalogEntry, *, tell: Tell = lambda text: None) -> P
     except OSError as error:
         raise LawtagsError(
             f"{entry.name} cannot be installed in {target}: {error.strerror or error}",
-            hint="Installing takes three times its size. Free some space, or check permissions.",
+            hint="Installing takes twice its size. Free some space, or check permissions.",
         ) from error
     return target
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from lawtags_client.encoder.folder import POOLING, TOKENIZER, WEIGHTS, EncoderFolder
+from lawtags_client.encoder.folder import CONFIG, POOLING, TOKENIZER, WEIGHTS, EncoderFolder
 from lawtags_client.errors import DataError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ MAX_TOKENS = 128
 _BATCH = 8  # larger ones are slower: more padding, and worse use of the processor's caches
 # A text is cut here before it is split into tokens: no text that people write has so few in so many.
 _CHARACTERS = 100 * MAX_TOKENS
+# A mean over the root of the length has the direction of the mean.
+_FIRST, _MEANS = "pooling_mode_cls_token", ("pooling_mode_mean_tokens", "pooling_mode_mean_sqrt_len_tokens")
 
 
 class TextEncoder:
@@ -53,7 +55,10 @@ class TextEncoder:
         except DataError:
             raise
         except Exception as error:  # of whatever class the three libraries raise for a damaged file
-            raise _refused(folder, f"the encoder cannot be loaded: {str(error)[:300]}") from error
+            said = " ".join(str(error).split())
+            if "ignore_mismatched_sizes" in said:  # transformers' advice, to fill them with random numbers
+                raise _refused(folder, f"{WEIGHTS} has other shapes than {CONFIG} says") from error
+            raise _refused(folder, f"the encoder cannot be loaded: {said[:300]}") from error
         if self._tokenizer.get_vocab_size() > words:
             raise _refused(folder, f"{TOKENIZER} has more tokens than the model")
 
@@ -131,19 +136,18 @@ def _load_model(folder: EncoderFolder) -> tuple[nn.Module, int, int, int]:
     """The model, its width, and the numbers of positions and of tokens that it knows."""
     import torch
     from transformers import AutoModel
-    from transformers.utils import logging
 
     from lawtags_client.products import use_onednn
 
-    logging.disable_progress_bar()
-    model, info = AutoModel.from_pretrained(
-        folder.path,
-        local_files_only=True,
-        use_safetensors=True,
-        trust_remote_code=False,
-        dtype=torch.float32,
-        output_loading_info=True,
-    )
+    with _quiet():
+        model, info = AutoModel.from_pretrained(
+            folder.path,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            dtype=torch.float32,
+            output_loading_info=True,
+        )
     # The pooler is not used; whatever else is missing would be random.
     missing = sorted(name for name in info["missing_keys"] if not name.startswith("pooler."))
     if missing or info.get("mismatched_keys"):
@@ -170,11 +174,39 @@ def _load_tokenizer(folder: EncoderFolder, longest: int) -> Tokenizer:
     return tokenizer
 
 
-def _takes_first_token(folder: EncoderFolder) -> bool:
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without progress bars and tables of weights by transformers: errors say what matters."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
     try:
-        return json.loads((folder.path / POOLING).read_bytes()).get("pooling_mode_cls_token") is True
+        yield
+    finally:
+        logging.set_verbosity(before)
+
+
+def _takes_first_token(folder: EncoderFolder) -> bool:
+    """Whether the first token is the text's vector, and not the mean of all."""
+    try:
+        said = json.loads((folder.path / POOLING).read_bytes())
     except FileNotFoundError:
         return False
+    if not isinstance(said, dict):
+        raise _refused(folder, f"{POOLING} is not a JSON object")
+    asked = sorted(name for name, value in said.items() if name.startswith("pooling_mode_") and value is True)
+    if asked == [_FIRST]:
+        return True
+    if asked and not (len(asked) == 1 and asked[0] in _MEANS):
+        # Another way gives vectors that are not those of the encoder.
+        raise DataError(
+            f"asks for {' and '.join(asked)}",
+            path=folder.path / POOLING,
+            hint=f"Choose an encoder with {_MEANS[0]} or {_FIRST} alone.",
+        )
+    return False
 
 
 @contextmanager

@@ -220,10 +220,10 @@ def _without_model(report: FitReport) -> str:
     rest = f"the tagger is {rest}, and does not ask the model"
     rows, answered = report.validation_rows, report.model_rows
     if report.model_gain is not None:
+        moved = f"{'higher' if report.model_gain < 0 else 'lower'} by {abs(report.model_gain):.3f}"
         return (
             f"the tuned model adds nothing that the {answered} validation rows show "
-            f"(cross-entropy lower by {report.model_gain:.3f} per row, standard error "
-            f"{report.model_gain_error:.3f}): {rest}"
+            f"(cross-entropy {moved} per row, standard error {report.model_gain_error:.3f}): {rest}"
         )
     few = (
         f"{rows} validation rows are too few"

@@ -79,6 +79,23 @@ def test_a_pooling_config_may_choose_the_first_token(
     assert np.abs(first.embed(TEXTS[:1]) - encoder.embed(TEXTS[:1])).max() > 0.01
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        '{"pooling_mode_max_tokens": true, "pooling_mode_mean_tokens": false}',
+        '{"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": true}',
+        '{"pooling_mode_lasttoken": true}',
+        '["pooling_mode_mean_tokens"]',
+    ],
+)
+def test_a_pooling_that_would_give_other_vectors_is_refused(tmp_path: Path, path: Path, config: str) -> None:
+    shutil.copytree(path, tmp_path / "other")
+    (tmp_path / "other" / "1_Pooling").mkdir()
+    (tmp_path / "other" / "1_Pooling" / "config.json").write_text(config)
+    with pytest.raises(DataError, match=r"pooling_mode_|not a JSON object"):
+        TextEncoder(folder_of(tmp_path / "other"))
+
+
 def test_what_follows_the_limit_is_left_out(path: Path) -> None:
     short = TextEncoder(folder_of(path), max_tokens=4)
     first, second = short.embed(["rent rent rent rent rent a", "rent rent rent rent rent b c d"])

@@ -248,6 +248,12 @@ def test_too_few_rows_for_a_mix_are_told_apart_from_lost_answers(rows: int, answ
     assert told.startswith(f"{said} at least 10 are needed")
 
 
+@pytest.mark.parametrize(("gain", "said"), [(0.003, "lower by 0.003"), (-0.081, "higher by 0.081")])
+def test_a_model_that_makes_it_worse_is_said_to(gain: float, said: str) -> None:
+    told = _without_model(FitReport(26, 26, None, None, model_gain=gain, model_gain_error=0.04))
+    assert f"cross-entropy {said} per row" in told
+
+
 async def test_an_attempt_that_is_killed_leaves_what_was_finished_before(tmp_path: Path) -> None:
     folder, server = tmp_path / "run", Server()
     lost = [*TESTING][:12]
