@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.json_value import JsonObject
+from lawtags_client.locks import holder
 from lawtags_client.runs.estimate_and_fact import EstimateAndFact, estimates_and_facts
 from lawtags_client.runs.facts import RunFacts
 from lawtags_client.runs.ledger import Ledger, StageRecord
@@ -49,8 +50,8 @@ class StageOverview:
 
     Attributes:
         stage: its name.
-        status: ``running``, ``done`` or ``failed``.
-        seconds: how long its last attempt took; None while it is running.
+        status: ``running``, ``done``, ``failed``, or ``interrupted`` if no process is at work on the run.
+        seconds: how long its last attempt took; None if it has not ended.
         summary: figures for people.
         error: why it failed.
     """
@@ -62,12 +63,17 @@ class StageOverview:
     error: JsonObject | None
 
     @classmethod
-    def of(cls, record: StageRecord) -> StageOverview:
-        """The overview of a stage that the ledger records."""
+    def of(cls, record: StageRecord, *, held: bool) -> StageOverview:
+        """The overview of a stage that the ledger records.
+
+        Args:
+            record: of the stage.
+            held: whether a process is at work on the run.
+        """
         summary = record.output.get("summary")
         return cls(
             record.name,
-            record.status,
+            _status(record, held=held),
             record.seconds,
             summary if isinstance(summary, Mapping) else None,
             record.error,
@@ -109,7 +115,8 @@ class RunDetails:
             DataError: a file of the run is damaged.
         """
         ledger = Ledger(folder / _LEDGER)
-        stages = tuple(map(StageOverview.of, ledger.stages()))
+        held = _is_held(folder)
+        stages = tuple(StageOverview.of(record, held=held) for record in ledger.stages())
         data = RunFacts.read(ledger).data
         estimates = tuple(estimates_and_facts(folder))
         return cls(folder.name, data, stages, find_metrics(folder), find_repeats(folder), estimates)
@@ -201,7 +208,10 @@ def overview(folder: Path) -> RunOverview:
     tagger = metrics.systems.get("tagger") if metrics else None
     ended = "no verdict: rows failed" if metrics and metrics.incomplete else "done"
     facts = RunFacts.read(ledger)
-    state = next((f"{r.status}: {r.name}" for r in reversed(records) if r.status != "done"), ended)
+    unfinished = next((record for record in reversed(records) if record.status != "done"), None)
+    state = ended
+    if unfinished is not None:
+        state = f"{_status(unfinished, held=_is_held(folder))}: {unfinished.name}"
     return RunOverview(
         run=folder.name,
         started=records[0].started_at if records else None,
@@ -212,3 +222,16 @@ def overview(folder: Path) -> RunOverview:
         tagger_micro_f1=round(tagger.micro_f1, 3) if tagger else None,
         test_rows=metrics.test_rows if metrics else None,
     )
+
+
+def _status(record: StageRecord, *, held: bool) -> str:
+    """The state of a stage; one that a killed process has left does not run."""
+    return "interrupted" if record.status == "running" and not held else record.status
+
+
+def _is_held(folder: Path) -> bool:
+    """Whether a process is at work on a run; a folder that this process must not write to does not tell."""
+    try:
+        return holder(folder) is not None
+    except ConfigurationError:
+        return True

@@ -30,6 +30,7 @@ _LEDGER = "ledger.sqlite"
 _TESTING = "curated/questions/testing.jsonl"
 _ROWS = "curated/testing/testing.jsonl"
 _GIT_SECONDS = 20
+_RECIPE = "recipe.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,12 @@ def export_seed_layout(
 def _write_training(folder: Path, made: Path, place: Path) -> None:
     plan = read_document(JobPlan, folder, "plan.json")
     record = read_document(TrainingRecord, folder, "customization.json")
-    atomic_write_text(made / "cmd-args.log", "\n".join(_arguments(folder, plan)) + "\n")
+    facts = RunFacts.of_folder(folder)
+    atomic_write_text(made / "cmd-args.log", "\n".join(_arguments(folder, facts, plan)) + "\n")
+    if facts.recipe is not None:
+        # With all --set in it, so that the command needs none.
+        text = yaml.safe_dump(facts.recipe, sort_keys=False, allow_unicode=True)
+        atomic_write_text(made / _RECIPE, text)
     atomic_write_text(made / "git-info.log", "\n".join(_git(folder, place)) + "\n")
     parameters = {
         "base_model": plan.base_model,
@@ -99,9 +105,9 @@ def _write_training(folder: Path, made: Path, place: Path) -> None:
     atomic_write_text(made / "lightning_logs.txt", "\n".join(_log(folder, record)) + "\n")
 
 
-def _arguments(folder: Path, plan: JobPlan) -> Iterator[str]:
-    facts = RunFacts.of_folder(folder)
-    command = ["lawtags", "run", facts.recipe_name or "RECIPE", "--name", folder.name]
+def _arguments(folder: Path, facts: RunFacts, plan: JobPlan) -> Iterator[str]:
+    recipe = _RECIPE if facts.recipe is not None else facts.recipe_name or "RECIPE"
+    command = ["lawtags", "run", recipe, "--name", folder.name]
     command += [word for source in facts.data for word in ("--data", source)]
     command += ["--test", facts.test] if facts.test else []
     yield shlex.join(command)

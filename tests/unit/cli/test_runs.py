@@ -22,8 +22,10 @@ from lawtags_client.errors import ConfigurationError
 from lawtags_client.intents import SqliteIntents, new_intent
 from lawtags_client.runs.comparison import require_metrics
 from lawtags_client.runs.ledger import Ledger
+from lawtags_client.runs.lock import run_lock
 from lawtags_client.runs.overview import all_runs, latest_served
 from lawtags_client.runs.predictions import prediction, write_predictions
+from lawtags_client.runs.recipe import load_recipe
 from lawtags_client.runs.tagger import load_run_tagger
 from lawtags_client.tagging import Question, Retriever, Vocabulary, fit_tagger
 from lawtags_client.tagging.storage import save_tagger
@@ -56,6 +58,21 @@ def test_runs_are_listed_the_newest_first(folder: Path) -> None:
     assert listed[0]["state"] == "done"
     assert "one" in call("runs", "ls")
     assert rows("runs", "ls", "--runs", "nowhere") == []
+
+
+def test_a_stage_that_a_killed_process_has_left_does_not_run(folder: Path) -> None:
+    run = folder / "runs" / "one"
+    Ledger(run / "ledger.sqlite").begin("upload", "digest")
+
+    def states() -> tuple[str, str]:
+        (listed,) = (row for row in rows("runs", "ls") if row["run"] == "one")
+        (shown,) = rows("runs", "show", "one")
+        (stage,) = (each for each in shown["stages"] if each["stage"] == "upload")
+        return listed["state"], stage["status"]
+
+    assert states() == ("interrupted: upload", "interrupted")
+    with run_lock(run):
+        assert states() == ("running: upload", "running")
 
 
 def test_a_run_is_found_by_name_or_path(folder: Path) -> None:
@@ -129,7 +146,9 @@ def test_a_run_is_exported_as_the_folder_of_the_seed(folder: Path) -> None:
     first = json.loads(Path("results/inference/tuned_inputs_preds_labels.jsonl").read_text().splitlines()[0])
     assert (first["pred"], first["label"], first["filename"]) == ("landlord", "contract-law,landlord", "a")
     arguments = Path("results/cmd-args.log").read_text()
-    assert arguments.startswith("lawtags run small --name one --data /questions.jsonl\n")
+    assert arguments.startswith("lawtags run recipe.yaml --name one --data /questions.jsonl\n")
+    # The command works as it stands.
+    assert load_recipe("results/recipe.yaml").name == "small"
     assert "training.lora.adapter_dim=8" in arguments
     assert "adapter_dim: 8" in Path("results/hparams.yaml").read_text()
     log = Path("results/lightning_logs.txt").read_text()
