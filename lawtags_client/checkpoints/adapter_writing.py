@@ -14,7 +14,7 @@ from lawtags_client.checkpoints.architecture import Architecture
 from lawtags_client.checkpoints.detection import MODEL_CONFIG
 from lawtags_client.checkpoints.distributed_writing import TensorToWrite, write_distributed
 from lawtags_client.checkpoints.mapping import Rule, in_layer
-from lawtags_client.checkpoints.models import copy_assets, layer_states, to_write
+from lawtags_client.checkpoints.models import copy_assets, layer_states, one_dtype, to_write
 from lawtags_client.checkpoints.nemo_configs import to_nemo_1
 from lawtags_client.checkpoints.nemo_context import COMMON, write_context
 from lawtags_client.checkpoints.output import Output
@@ -62,7 +62,7 @@ def write_nemo_adapter(adapter: LoraAdapter, output: Output, variant: Variant) -
 
     Raises:
         DataError: it adapts a weight in some layers only, or gate and up or queries, keys and values of one
-            layer partly alike.
+            layer partly alike, or in several types.
     """
     plans = [plan for module in MODULES for plan in _planned(adapter, module, variant)]
     canonical = any(plan.separate for plan in plans)
@@ -174,6 +174,8 @@ def _write_nemo_1(adapter: LoraAdapter, output: Output, plans: list[_Plan], *, c
     config["peft"] = {"peft_scheme": "lora", "lora_tuning": lora}
     output.write(MODEL_CONFIG, yaml.safe_dump(config, sort_keys=False).encode())
     copy_assets(adapter.assets, output, "hf/")
+    for plan in plans:
+        one_dtype(plan.layers)
     state = {
         f"model.{in_layer(plan.name, layer)}": plan.whole(adapter.made, layer)
         for plan in plans

@@ -114,6 +114,10 @@ class MegatronWeights:
         halves = [f"{exact}_w", f"{exact}_v"]  # as newer checkpoints store gate and up
         if all(half in self._tensors for half in halves):
             parts = [self._whole(half) for half in halves]
+            if parts[0].dtype != parts[1].dtype:
+                raise DataError(
+                    f"the weights {' and '.join(halves)} differ in type", path=self._label, hint=_HINT
+                )
             shape = (sum(part.shape[0] for part in parts), *parts[0].shape[1:])
             return PlannedTensor(
                 exact, parts[0].dtype, shape, lambda: joined([part.make() for part in parts])

@@ -281,10 +281,14 @@ def to_write(
         name: its name, with ``layers.*``.
         layers: for each layer what it is made of.
         shape: its shape in one layer.
+
+    Raises:
+        DataError: the parts differ in type.
     """
+    dtype = one_dtype(layers)
     if not rule.layered:
         chunk = ChunkToWrite((0,) * len(shape), _whole(made, rule, layers[0], shape))
-        return TensorToWrite(name, layers[0][0].dtype, shape, (chunk,))
+        return TensorToWrite(name, dtype, shape, (chunk,))
     chunks: list[ChunkToWrite] = []
     for layer, parts in enumerate(layers):
         if not rule.gated:
@@ -296,7 +300,26 @@ def to_write(
             chunks.append(ChunkToWrite((layer, start, 0), _box(part)))
             start += part.shape[0]
     plain = name.replace("layers.*.", "layers.")
-    return TensorToWrite(plain, layers[0][0].dtype, (len(layers), *shape), tuple(chunks))
+    return TensorToWrite(plain, dtype, (len(layers), *shape), tuple(chunks))
+
+
+def one_dtype(layers: Sequence[Sequence[PlannedTensor]]) -> str:
+    """The type of what NeMo stores as one weight.
+
+    Args:
+        layers: for each layer what it is made of.
+
+    Raises:
+        DataError: they are of several types.
+    """
+    first = layers[0][0]
+    for part in (part for parts in layers for part in parts):
+        if part.dtype != first.dtype:
+            raise DataError(
+                f"{first.name} is {first.dtype}, {part.name} is {part.dtype}; NeMo stores them as one weight",
+                hint="Save the model in one type first.",
+            )
+    return first.dtype
 
 
 def _whole(

@@ -125,8 +125,14 @@ def test_what_cannot_be_converted_is_named(hugging_face: Path, tmp_path: Path) -
         with pytest.raises(DataError, match=f"adapter_config.json: field '{field}'"):
             convert(given, tmp_path / "made", "nemo2", base=hugging_face)
         (given / "adapter_config.json").write_text(json.dumps(before))
-    found = weights(given)
-    del found["base_model.model.model.layers.1.self_attn.q_proj.lora_B.weight"]
+    whole = weights(given)
+    name = "base_model.model.model.layers.1.self_attn.q_proj.lora_B.weight"
+    save_file(whole | {name: whole[name].half()}, given / "adapter_model.safetensors")
+    for kind in ("nemo1", "nemo2"):
+        with pytest.raises(DataError, match="NeMo stores them as one weight"):
+            convert(given, tmp_path / "made", kind, base=hugging_face)
+    found = whole
+    del found[name]
     save_file(found, given / "adapter_model.safetensors")
     with pytest.raises(DataError, match=r"layers\.1\.self_attn\.q_proj\.lora_B\.weight is missing"):
         convert(given, tmp_path / "made", "nemo2", base=hugging_face)

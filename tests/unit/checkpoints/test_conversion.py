@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch.distributed import checkpoint as dcp
 
 from lawtags_client.checkpoints.conversion import convert
@@ -205,6 +206,22 @@ def test_one_process_at_a_time_writes_a_target(hugging_face: Path, tmp_path: Pat
 def test_the_same_kind_is_refused(hugging_face: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="is a Hugging Face model already"):
         convert(hugging_face, tmp_path / "made", "hf")
+
+
+@pytest.mark.parametrize("kind", ["nemo1", "nemo2"])
+@pytest.mark.parametrize(
+    "name", ["layers.1.mlp.down_proj", "layers.0.self_attn.k_proj", "layers.1.mlp.up_proj"]
+)
+def test_parts_of_one_weight_of_several_types_are_refused(
+    hugging_face: Path, kind: Any, name: str, tmp_path: Path
+) -> None:
+    shutil.copytree(hugging_face, tmp_path / "mixed")
+    found = load_file(tmp_path / "mixed" / "model.safetensors")
+    found[f"model.{name}.weight"] = found[f"model.{name}.weight"].float()
+    save_file(found, tmp_path / "mixed" / "model.safetensors", {"format": "pt"})
+    with pytest.raises(DataError, match=f"{name}.weight is F32"):
+        convert(tmp_path / "mixed", tmp_path / "made", kind)
+    assert not (tmp_path / "made").exists()
 
 
 KILLED = """
