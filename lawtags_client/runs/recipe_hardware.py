@@ -6,6 +6,9 @@ from pydantic import Field
 
 from lawtags_client.runs.recipe_section import Section
 
+HIGHEST_PRICE = 1e9
+"""Of an hour; a slip of the finger in an exponent would make every estimate infinite."""
+
 
 class HardwareSection(Section):
     """What the training runs on, for estimates of memory, time and price. Nothing of it is sent.
@@ -21,8 +24,8 @@ class HardwareSection(Section):
     """
 
     gpu: str | None = Field(default=None, min_length=1, max_length=64)
-    price_per_gpu_hour: float | None = Field(default=None, ge=0)
-    price_per_machine_hour: float | None = Field(default=None, ge=0)
+    price_per_gpu_hour: float | None = Field(default=None, ge=0, le=HIGHEST_PRICE)
+    price_per_machine_hour: float | None = Field(default=None, ge=0, le=HIGHEST_PRICE)
     currency: str = Field(default="USD", min_length=1, max_length=8)
     memory_gb: float | None = Field(default=None, gt=0)
     tflops: float | None = Field(default=None, gt=0)

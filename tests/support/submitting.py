@@ -31,7 +31,11 @@ _PRELOADED = [
     "h11",
     "anyio._backends._asyncio",
     "httpx_aiohttp",
+    "sqlite3",
+    "filelock",
     "lawtags_client.client",
+    "lawtags_client.services.customizer",
+    "lawtags_client.transport.pooled",
 ]
 
 CONFIG = "huggingfacetb/smollm2-135m-instruct@v1.0.0+cpu"

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.runs.recipe_faults import nearest
-from lawtags_client.runs.recipe_hardware import HardwareSection
+from lawtags_client.runs.recipe_hardware import HIGHEST_PRICE, HardwareSection
+from lawtags_client.runs.recipe_section import Section
 
 _LONGEST = 1 << 20
 
@@ -84,24 +85,18 @@ DEFAULT_GPU = "A100-80GB"
 """What is assumed if nobody says."""
 
 
-class _Gpu(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    price_per_hour: float | None = Field(default=None, ge=0)
+class _Gpu(Section):
+    price_per_hour: float | None = Field(default=None, ge=0, le=HIGHEST_PRICE)
     memory_gb: float | None = Field(default=None, gt=0)
     tflops: float | None = Field(default=None, gt=0)
     efficiency: float = Field(default=0.3, gt=0, le=1)
 
 
-class _Machine(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    price_per_hour: float = Field(ge=0)
+class _Machine(Section):
+    price_per_hour: float = Field(ge=0, le=HIGHEST_PRICE)
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class _Table(Section):
     schema_version: int = Field(ge=1, le=1)
     currency: str = Field(default="USD", min_length=1, max_length=8)
     gpu: str | None = None

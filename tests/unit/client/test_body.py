@@ -85,3 +85,19 @@ async def test_no_half_of_a_character_is_left_wherever_it_stands(pieces: list[st
         body = f'["{"y" * padding}{text}"]'.encode()
         told = json.loads(body)[0].encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         assert await decode_json(body) == [told]
+
+
+@given(digits=st.integers(95, 110), before=st.integers(0, 40), negative=st.booleans(), large=st.booleans())
+async def test_an_integer_that_no_double_can_reckon_with_is_a_float(
+    digits: int, before: int, negative: bool, large: bool
+) -> None:
+    number = "-" * negative + "7" * digits
+    body = f'["{"x" * (before + (large << 20))}", {number}]'.encode()
+    _, value = await decode_json(body)  # type: ignore[misc]
+    assert value == (int(number) if digits <= 100 else float(number))
+    assert type(value) is (int if digits <= 100 else float)
+
+
+@pytest.mark.parametrize("digits", [400, 5000])
+async def test_the_longest_integers_are_infinite(digits: int) -> None:
+    assert await decode_json(b"[1, -" + b"9" * digits + b"]") == [1, -float("inf")]

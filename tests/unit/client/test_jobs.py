@@ -162,6 +162,13 @@ async def test_watching_knows_how_many_steps_a_job_has(tmp_path: Path) -> None:
     assert [event.share for event in events] == [75.0, 100.0]
 
 
+@pytest.mark.parametrize("field", ["steps_completed", "steps_per_epoch", "epochs_completed"])
+async def test_a_count_that_no_computer_reckons_with_is_a_wrong_answer(field: str, tmp_path: Path) -> None:
+    job = await job_of([httpx.Response(200, json={"status": "running", field: 10**400})], tmp_path)
+    with pytest.raises(ProtocolError, match=field):
+        [event async for event in job.watch()]
+
+
 async def test_watching_outlives_lost_connections(tmp_path: Path) -> None:
     lost = [httpx.ConnectError("down"), httpx.Response(503), httpx.ReadTimeout("slow"), httpx.Response(200)]
     job = await job_of([status("running", 1), *lost, status("completed", 2)], tmp_path)

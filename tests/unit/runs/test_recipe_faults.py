@@ -127,3 +127,20 @@ def test_whatever_a_line_says_is_read_or_refused_in_words(
         load_recipe(path)
     except LawtagsError as problem:
         assert problem.hint
+
+
+@pytest.mark.parametrize("key", ["batch_size", "token_budget", "adapter_dim", "val_check_interval", "seed"])
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_an_integer_too_large_for_json_is_refused_where_it_stands(
+    key: str, sign: str, tmp_path: Path
+) -> None:
+    (fault,) = faults(tmp_path, f"{MINIMAL}training:\n  {key}: {sign}1{'0' * 400}\n")
+    assert fault.startswith(f"6: training.{key}: Input should be") and "9007199254740991" in fault
+
+
+@pytest.mark.parametrize("value", [".inf", ".nan", "-.inf", "1e999"])
+@pytest.mark.parametrize("option", ["training:\n  learning_rate", "wait:\n  stall", "hardware:\n  tflops"])
+def test_a_number_that_is_not_finite_is_refused(option: str, value: str, tmp_path: Path) -> None:
+    (fault,) = faults(tmp_path, f"{MINIMAL}{option}: {value}\n")
+    assert fault.startswith("6: ")
+    assert "finite number" in fault or "greater than 0" in fault
