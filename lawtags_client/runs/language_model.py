@@ -123,16 +123,28 @@ def _sentence(metrics: Metrics, row: Difference, rivals: int, cost: TrainingCost
             f"The language model paid for itself: it adds {gain} micro F1{price} "
             f"(tagger {mine}, {name} {other}; {best})."
         )
-    price = f", and it cost {spent}" if spent else ""
+    # Most of the difference may be that of other parts: the model has no share in it where it changes no tag.
+    alike = _same_tags(metrics)
+    differs = f"the tagger's micro F1 differs by {gain}" + (
+        "" if alike is None else ", with the same tags" if alike == name else f", with the tags of {alike}"
+    )
+    price = f", and the language model cost {spent}" if spent else ""
     if found == "worse":
         return (
-            f"{name} is better without a language model, which did not pay for itself: the tagger's micro F1 "
-            f"differs by {gain}{price} ({name} {other}, tagger {mine}; {best})."
+            f"{name} is better without a language model, which did not pay for itself: {differs}{price} "
+            f"({name} {other}, tagger {mine}; {best})."
         )
     return (
         f"{name} is as good without a language model, as far as {metrics.test_rows} test rows can show: "
-        f"the language model changes micro F1 by {gain}{price} ({name} {other}, tagger {mine}; {best})."
+        f"{differs}{price} ({name} {other}, tagger {mine}; {best})."
     )
+
+
+def _same_tags(metrics: Metrics) -> str | None:
+    """What the tagger is without its model, if it gives the same tags: it has left the model out."""
+    rest = "blend" if "blend" in metrics.systems else "retriever"
+    rows = [row for row in metrics.differences if (row.a, row.b) == ("tagger", rest)]
+    return rest if rows and all(row.low == row.difference == row.high == 0 for row in rows) else None
 
 
 def _spent(cost: TrainingCost | None) -> str:

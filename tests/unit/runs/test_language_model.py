@@ -77,6 +77,17 @@ def test_a_simple_system_that_is_as_good_or_better_is_named_first(tagger: int, f
     assert f"{found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}]" in found.sentence
 
 
+def test_a_difference_of_other_parts_is_not_called_the_model_s() -> None:
+    left_out = metrics_of(tagger=90, blend=90, encoder=120, retriever=60)
+    assert "differs by" in (said := gain_of(left_out).sentence) and ", with the tags of blend (" in said
+    same = gain_of(metrics_of(tagger=90, blend=90, encoder=60)).sentence
+    assert "differs by +0.000 [+0.000, +0.000], with the same tags (" in same
+    used = gain_of(metrics_of(tagger=95, blend=90, encoder=120)).sentence
+    assert "with the" not in used
+    without_encoder = gain_of(metrics_of(tagger=60, retriever=60, tfidf=90)).sentence
+    assert ", with the tags of retriever (" in without_encoder
+
+
 def test_nothing_is_claimed_where_rows_are_lost_or_systems_are_missing() -> None:
     lost = gain_of(metrics_of(lost=20, tagger=150, retriever=90))
     assert lost.reading == "not judged"
