@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,7 @@ from lawtags_client.runs.identity import SourceRecord, recorded_inputs
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.recipe import parse_recipe
 
-_SHOWN = 80
+_SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,12 @@ def differing_keys(folders: Sequence[Path]) -> list[DifferingKey]:
     """
     runs = [dict(_inputs(folder)) for folder in folders]
     keys = dict.fromkeys(key for run in runs for key in run)
-    found = [DifferingKey(key, tuple(_words(run.get(key)) for run in runs)) for key in keys]
-    return [each for each in found if len(set(each.values)) > 1]
+    found = {key: [_plain(run.get(key)) for run in runs] for key in keys}
+    return [
+        DifferingKey(key, tuple(map(_words, values)))
+        for key, values in found.items()
+        if any(value != values[0] for value in values)
+    ]
 
 
 def _inputs(folder: Path) -> Iterator[tuple[str, JsonValue]]:
@@ -77,8 +83,18 @@ def _named(source: SourceRecord) -> str:
     return f"{Path(source.source).name or source.source}{digest}"
 
 
+def _plain(value: JsonValue) -> JsonValue:
+    """A value without keys that are not set."""
+    if isinstance(value, Mapping):
+        return {name: _plain(inner) for name, inner in value.items() if inner is not None}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
 def _words(value: JsonValue) -> str:
     if value is None:
         return "not set"
-    text = str(value)
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if len(text) <= _SHOWN:
+        return text
+    # Two long values may differ at their end alone.
+    return f"{text[:_SHOWN]}… (sha256 {hashlib.sha256(text.encode()).hexdigest()[:8]})"

@@ -118,6 +118,22 @@ def test_a_recipe_of_an_older_release_differs_in_what_was_set_alone(runs: list[P
     assert ("of", ("the future", "not set")) in [(each.key, each.values) for each in differing_keys(runs)]
 
 
+def test_long_values_that_differ_at_their_end_differ(runs: list[Path]) -> None:
+    gates = [
+        {"system": "tagger", "tag": f"tag-{number}", "metric": "recall", "at_least": 0.5}
+        for number in range(9)
+    ]
+    for number, run in enumerate(runs):
+        last = {"system": "tagger", "metric": "micro_f1", "at_least": 0.5 + number / 10}
+        Ledger(run / "ledger.sqlite").set_fact("recipe", {**RECIPE, "gates": [*gates, last]})
+    (found,) = differing_keys(runs)
+    assert found.key == "gates" and len(set(found.values)) == len(runs)
+    # As it is written in a recipe, without what nobody has set.
+    assert all(
+        value.startswith('[{"system": "tagger", "metric": "recall", "tag": "tag-0"') for value in found.values
+    )
+
+
 @given(rows=st.lists(st.tuples(TAGS, TAGS, TAGS), min_size=1, max_size=12))
 def test_each_decision_that_differs_is_won_by_one_side(
     rows: list[tuple[frozenset[str], frozenset[str], frozenset[str]]],
