@@ -8,12 +8,13 @@ from pathlib import Path
 from lawtags_client.cli.session import Session
 from lawtags_client.errors import ConfigurationError, LawtagsError
 from lawtags_client.intents import SqliteIntents
+from lawtags_client.runs.overview import ledgers_below
 from lawtags_client.services.audit import Audit, AuditRow
 from lawtags_client.settings import default_intents_path
 
 
 def read_stores(own: Path | None, runs: Path, more: Sequence[Path]) -> dict[str, SqliteIntents]:
-    """The intent stores by path: the client's own, the ledger of every run, and those passed.
+    """The intent stores by path: the client's own, the ledgers of runs and sweeps, and those passed.
 
     Args:
         own: the client's own, from the settings.
@@ -29,7 +30,7 @@ def read_stores(own: Path | None, runs: Path, more: Sequence[Path]) -> dict[str,
             f"no intent store was found at {', '.join(absent)}",
             hint="Pass a client's intents.sqlite or a run's ledger.sqlite.",
         )
-    found = [own or default_intents_path(), *sorted(runs.glob("*/ledger.sqlite")), *more]
+    found = [own or default_intents_path(), *ledgers_below(runs), *more]
     return {str(path): SqliteIntents(path) for path in found if path.is_file()}
 
 

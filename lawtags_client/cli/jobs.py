@@ -219,7 +219,7 @@ def audit(
 ) -> None:
     """Compare intents with the jobs on the platform; exit with 1 unless each intent has exactly one job.
 
-    Reads the client's own intent store and the ledgers of runs.
+    Reads the client's own intent store and the ledgers of runs, repeats and sweeps.
 
     Matched: exactly one job; missing: none; doubled: several. An orphan is a job without an intent here.
 

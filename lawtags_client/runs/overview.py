@@ -13,6 +13,7 @@ from lawtags_client.runs.estimate_and_fact import EstimateAndFact, estimates_and
 from lawtags_client.runs.facts import RunFacts
 from lawtags_client.runs.ledger import Ledger, StageRecord
 from lawtags_client.runs.metrics import Metrics, find_metrics
+from lawtags_client.runs.naming import SWEEPS
 from lawtags_client.runs.repeats import FOLDER, RepeatedVerdict, find_repeats
 from lawtags_client.runs.tagger import has_tagger
 
@@ -159,6 +160,12 @@ def all_runs(runs: Path) -> list[Path]:
     # Runs that are being made or removed have names that begin with a dot.
     ledgers = [path for path in runs.glob(f"*/{_LEDGER}") if not path.parent.name.startswith(".")]
     return [path.parent for path in sorted(ledgers, key=_changed_at, reverse=True)]
+
+
+def ledgers_below(runs: Path) -> list[Path]:
+    """Everything below a folder of runs that may have submitted a job: runs, repeats, trainings of sweeps."""
+    places = ("*", f"*/{FOLDER}/*", f"{SWEEPS}/*/trials/*")
+    return sorted(path for place in places for path in runs.glob(f"{place}/{_LEDGER}"))
 
 
 def _changed_at(path: Path) -> float:

@@ -63,15 +63,17 @@ def test_intents_and_jobs_are_compared_across_the_clients_store_and_the_ledgers_
     stack: StackThread, tmp_path: Path
 ) -> None:
     first = wish(stack, tmp_path / "own.sqlite", 1)
-    (tmp_path / "runs" / "r").mkdir(parents=True)
-    second = wish(stack, tmp_path / "runs" / "r" / "ledger.sqlite", 2)
+    stores = {first: "own.sqlite"}
+    # A run, one of its repeats, and a training of a sweep.
+    for number, place in enumerate(("r", "r/repeats/2", "sweeps/s/trials/f933ec61ee-1"), 2):
+        (tmp_path / "runs" / place).mkdir(parents=True)
+        stores[wish(stack, tmp_path / "runs" / place / "ledger.sqlite", number)] = (
+            f"runs/{place}/ledger.sqlite"
+        )
     code, told, errors = audit(stack, tmp_path, "--json")
     assert (code, errors) == (0, "")
-    assert told["counts"] == {"matched": 2, "missing": 0, "doubled": 0, "orphan": 0}
-    assert {(row["jobs"][0], Path(row["store"]).name) for row in told["rows"]} == {
-        (first, "own.sqlite"),
-        (second, "ledger.sqlite"),
-    }
+    assert told["counts"] == {"matched": 4, "missing": 0, "doubled": 0, "orphan": 0}
+    assert {row["jobs"][0]: row["store"].removeprefix(f"{tmp_path}/") for row in told["rows"]} == stores
 
 
 def test_problems_are_listed_with_their_fix_and_exit_code_one(stack: StackThread, tmp_path: Path) -> None:
