@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 
 # A pace of fewer steps says too little.
 _FEWEST_STEPS = 10
+# Seconds by which two clocks may differ in what has passed, without one of them having been set meanwhile.
+_DRIFT = 60.0
+# So many usual reports may the last one have been on its way.
+_MOST_LATE = 3
 
 
 @dataclass(slots=True)
@@ -31,6 +35,8 @@ class StepTimer:
     _reports: list[tuple[int, float]] = field(default_factory=list)
     _last: tuple[int, float] | None = None
     _offset: float | None = None
+    _set_by: float = 0.0
+    _heard: float | None = None
     _validations: set[int] = field(default_factory=set)
 
     @property
@@ -65,6 +71,7 @@ class StepTimer:
             at: when it happened, in seconds of the platform's clock, if known.
         """
         if at is not None:
+            at = self._unset(at, now)
             # The smallest difference is that of the clocks; the rest of it is time until the news arrived.
             self._offset = now - at if self._offset is None else min(self._offset, now - at)
         else:
@@ -79,6 +86,20 @@ class StepTimer:
             # The validation after this step is over.
             self._last = (step, at)
             self._reports.append(self._last)
+
+    def _unset(self, at: float, now: float) -> float:
+        """A moment of the platform's clock as it would be if nobody had set that clock."""
+        at += self._set_by
+        if self._last is not None and self._heard is not None and self._offset is not None:
+            passed = now - self._heard
+            usual = (self._last[1] - self._reports[0][1]) / len(self._reports)
+            late = max(self._heard - self._offset - self._last[1], 0.0) + _MOST_LATE * usual
+            ahead = at - self._last[1]
+            if ahead < -_DRIFT or (passed > 0 and ahead > passed + late + _DRIFT):
+                self._set_by += self._last[1] + passed - at
+                at = self._last[1] + passed
+        self._heard = now
+        return at
 
     def steps_per_second(self) -> float | None:
         """The pace, validations included; None if fewer than two reports came."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -53,8 +54,8 @@ class TrainingRun:
         Raises:
             LawtagsError: the training failed, or its process crashed more than once.
         """
-        begun = datetime.now(UTC)
-        self.report.started(begun)
+        begun = time.monotonic()
+        self.report.started(datetime.now(UTC))
         for crashes in range(_CRASHES_FORGIVEN + 1):
             try:
                 ended = await self._attempt()
@@ -63,7 +64,7 @@ class TrainingRun:
                     raise LawtagsError(str(crash), hint="The job's log has its last lines.") from crash
                 self.log(f"{crash}; starting again from the last checkpoint")
             else:
-                self.report.finished(datetime.now(UTC), begun)
+                self.report.finished(datetime.now(UTC), time.monotonic() - begun)
                 return ended
         raise AssertionError("unreachable")
 

@@ -78,10 +78,10 @@ class TrainingReport:
         """Note the start of the training."""
         self._waiting["training_started_at"] = at.astimezone(UTC).isoformat()
 
-    def finished(self, at: datetime, started: datetime) -> None:
-        """Note the end of the training."""
+    def finished(self, at: datetime, seconds: float) -> None:
+        """Note the end of the training, and how long it took by a clock that nobody sets."""
         self._waiting["training_finished_at"] = at.astimezone(UTC).isoformat()
-        self._waiting["training_duration_seconds"] = round((at - started).total_seconds(), 3)
+        self._waiting["training_duration_seconds"] = round(seconds, 3)
 
     def due(self, now: float, *, last: bool = False) -> Details | None:
         """The details to send now; None if there are none, or if the last report was sent too recently.

@@ -52,7 +52,9 @@ def applied(record: JobRecord, events: Iterable[TrainerEvent], now: datetime) ->
     started = record.work.started_at
     if started is not None:
         begun = datetime.fromisoformat(started).replace(tzinfo=UTC)
-        details = replace(details, elapsed_time=round((now - begun).total_seconds(), 3))
+        # A clock that is set back makes no time unhappen.
+        elapsed = max(round((now - begun).total_seconds(), 3), details.elapsed_time)
+        details = replace(details, elapsed_time=elapsed)
     stamp = naive(now)
     return replace(record, job=replace(job, updated_at=stamp), details=replace(details, updated_at=stamp))
 

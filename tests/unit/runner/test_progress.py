@@ -103,7 +103,7 @@ def test_start_and_end_are_reported_without_waiting() -> None:
         "training_started_at": "2026-11-26T12:00:00+00:00",
     }
     made.add({"event": "done", "steps": 4, "epochs": 2, "seconds": 300.0})
-    made.finished(begun + timedelta(minutes=5), begun)
+    made.finished(begun + timedelta(minutes=5), 300.0)
     assert made.due(1.0) is None
     assert made.due(1.0, last=True) == {
         "step": 4,

@@ -80,6 +80,22 @@ def test_a_command_that_attaches_knows_the_pace_at_once() -> None:
     assert timer.seconds_left(9000.0) == 0.0
 
 
+@pytest.mark.parametrize("jump", [3600.0, -3600.0, 86_400.0])
+@pytest.mark.parametrize("batch", [1, 5])
+def test_a_platform_whose_clock_is_set_during_the_training_changes_no_estimate(
+    jump: float, batch: int
+) -> None:
+    timer = StepTimer(200)
+    for step in range(1, 101):
+        # Two seconds a step; the news of a batch of steps arrive together, with its last one.
+        arrival = 2.0 * (math.ceil(step / batch) * batch) + 1.0
+        timer.record(step, now=arrival, at=1e9 + 2.0 * step + (jump if step > 60 else 0.0))
+        left = timer.seconds_left(arrival)
+        if step > 10:
+            assert left == pytest.approx(2.0 * (200 - step), abs=2.0 * batch + 1.0, rel=0.25), step
+    assert timer.seconds_left(202.0) == pytest.approx(200.0, rel=0.1)
+
+
 def test_nothing_is_claimed_before_two_reports() -> None:
     timer = StepTimer(10)
     assert timer.seconds_left(0.0) is None

@@ -1,9 +1,9 @@
-"""The precision that configs and jobs show is the one that is trained in."""
+"""Jobs show the precision that is trained in, and how long that takes."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -80,3 +80,14 @@ def test_a_seeded_config_names_a_precision_only_if_the_device_is_known(
     ):
         found = http.get("/v1/customization/configs").json()["data"]
         assert found and {config.get("training_precision") for config in found} == {precision}
+
+
+def test_the_time_of_a_training_does_not_fall_when_the_clock_is_set_back() -> None:
+    record = stored(None, None)
+    record = replace(record, work=replace(record.work, started_at=NOW))
+    begun = datetime.fromisoformat(NOW).replace(tzinfo=UTC)
+    seen = []
+    for seconds in (-3600, 10, 20, -3580, 30):
+        record = applied(record, [], begun + timedelta(seconds=seconds))
+        seen.append(record.details.elapsed_time)
+    assert seen == [0.0, 10.0, 20.0, 20.0, 30.0]
