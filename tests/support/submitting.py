@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import multiprocessing
 import os
 import signal
@@ -37,6 +38,11 @@ _PRELOADED = [
     "lawtags_client.services.customizer",
     "lawtags_client.transport.pooled",
 ]
+
+# A submission is a few calls, each of which the client gives 300 seconds: what takes longer than all of them
+# hangs. Long before, a process shows what it is at.
+_LONGEST = 1800.0
+_SLOW = 120.0
 
 CONFIG = "huggingfacetb/smollm2-135m-instruct@v1.0.0+cpu"
 DATASET = "law/tags"
@@ -132,6 +138,7 @@ async def submit(urls: dict[str, str], store: Path, wish: Wish, point: Point | N
 
 
 def _main(urls: dict[str, str], store: Path, wish: Wish, point: Point | None, told: Connection) -> None:
+    faulthandler.register(signal.SIGUSR1)
     try:
         told.send(("job", asyncio.run(submit(urls, store, wish, point))))
     except LawtagsError as error:
@@ -156,11 +163,16 @@ class Submitter:
         self.process.start()
         child.close()
 
-    def result(self, timeout: float = 180.0) -> tuple[str, str] | None:
+    def result(self, timeout: float = _LONGEST) -> tuple[str, str] | None:
         """The job's id or the error; None if it was killed first."""
         found = None
         with contextlib.suppress(EOFError):
-            assert self._told.poll(timeout), "the process neither ended nor told anything"
+            if not self._told.poll(_SLOW) and self.process.pid is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self.process.pid, signal.SIGUSR1)
+            assert self._told.poll(timeout), (
+                "the process neither ended nor told anything; see its stack above"
+            )
             found = self._told.recv()
         self.process.join(timeout)
         self._told.close()
