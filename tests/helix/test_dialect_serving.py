@@ -157,3 +157,22 @@ def _send(stack: StackThread, method: str, path: str, body: object = None) -> An
     response = httpx.request(method, f"{stack.platform_url}{path}", json=body)
     assert response.is_success, f"{method} {path}: {response.status_code} {response.text}"
     return response.json()
+
+
+def test_a_restarted_stack_gives_its_own_providers_its_new_address(tmp_path: Path) -> None:
+    options = StackOptions(dialect="helix", refresh_interval=0.1)
+    root = "/apis/models/v2/workspaces/law/providers"
+    with StackThread(tmp_path / "stack", options=options, launcher=shared_launcher()) as before:
+        _send(before, "POST", "/apis/entities/v2/workspaces", {"name": "law"})
+        own = {"host_url": before.inference_url, "model_deployment_id": "law/served"}
+        others = {"host_url": "http://127.0.0.1:9", "model_deployment_id": "law/others"}
+        _send(before, "POST", root, {"name": "served", **own})
+        _send(before, "POST", root, {"name": "others", **others})
+    with StackThread(tmp_path / "stack", options=options, launcher=shared_launcher()) as after:
+        assert after.inference_url != own["host_url"]
+
+        def moved() -> bool:
+            return bool(_send(after, "GET", f"{root}/served")["host_url"] == after.inference_url)
+
+        wait_for(moved)
+        assert _send(after, "GET", f"{root}/others")["host_url"] == others["host_url"]

@@ -74,6 +74,31 @@ class HelixProviders:
             missing=lambda workspace, name: f"Model provider not found: {workspace}/{name}",
         )
 
+        database.migrate("helix-serving", ["CREATE TABLE helix_serving (url TEXT NOT NULL)"])
+
+    def follow_server(self, url: str) -> bool:
+        """Give the providers of the stack's own inference server its address, which a restart may change.
+
+        Args:
+            url: where it is now.
+
+        Returns:
+            Whether it has moved.
+        """
+        database = self._table.database
+        with database.transaction():
+            before = database.row("SELECT url FROM helix_serving")
+            if before is None:
+                database.execute("INSERT INTO helix_serving (url) VALUES (?)", (url,))
+                return False
+            if before["url"] == url:
+                return False
+            database.execute("UPDATE helix_serving SET url = ?", (url,))
+            for each in self.all():
+                if each["model_deployment_id"] and str(each["host_url"]).rstrip("/") == before["url"]:
+                    self._table.change(str(each["workspace"]), str(each["name"]), {"host_url": url})
+        return True
+
     def find(self, workspace: str, name: str) -> JsonObject | None:
         """Return a provider, or None."""
         return self._table.find(workspace, name)

@@ -73,6 +73,7 @@ class Serving:
         self._deployments = deployments
         self._providers = providers
         self._url = url
+        self._followed = False
         self.server: ServingReadiness | None = None
 
     def model_list(self) -> list[ModelRecord]:
@@ -111,6 +112,10 @@ class Serving:
         """Put deployments to the state of their models, and register a provider once one is served."""
         if self.server is None:
             return
+        if not self._followed:
+            self._followed = True
+            if self._providers.follow_server(self._url.rstrip("/")):
+                self.server.deployments_changed()
         for each in self._deployments.all():
             model = self._deployments.model_of(str(each["name"]), str(each["workspace"]))
             if each["status"] not in _WAITING or model is None or not self._is_ours(each):
