@@ -108,6 +108,8 @@ class Evaluate:
             limit=options.platform_rows,
             max_tokens=ANSWER_TOKENS,
         )
+        # An endpoint that was started again since, as a resumed run may find it, has to load the model first.
+        await context.platform.served(intent.model, timeout=context.recipe.wait.served)
         try:
             done = await context.platform.evaluate(
                 intent,

@@ -82,6 +82,7 @@ class Scripted:
     cancelled: list[str] = field(default_factory=list)
     intents: list[FineTuneIntent] = field(default_factory=list)
     asked: list[PromptInput] = field(default_factory=list)
+    loaded: set[str] = field(default_factory=set)
     tokens: Callable[[PromptInput], Any] = lambda prompt: {"a": -0.1}
 
     async def submit(self, intent: FineTuneIntent) -> JobReference:
@@ -98,9 +99,13 @@ class Scripted:
         if end is not None:
             raise end
 
+    async def served(self, model: str, *, timeout: float) -> None:
+        self.loaded.add(model)
+
     async def evaluate(
         self, intent: EvaluationIntent, *, on_notice: Callable[[str], None], **_: Any
     ) -> EvaluationSummary:
+        assert intent.model in self.loaded, "an endpoint that was started again has yet to load it"
         self.keys.append(intent.key)
         on_notice("Nobody is there.")
         end = self.ends.pop(0)
