@@ -466,7 +466,13 @@ class SyncHelixFilesets(SyncHelixCollection[Fileset, FilesetRequest, FilesetChan
     ) -> UploadedFiles:
         """Send files, except those that are there already."""
     def download(
-        self, reference: str, folder: Path, *, below: str = "", on_bytes: HelixOnBytes | None = None
+        self,
+        reference: str,
+        folder: Path,
+        *,
+        below: str = "",
+        keep: bool = False,
+        on_bytes: HelixOnBytes | None = None,
     ) -> DownloadedFiles:
         """Get the files of a fileset; a broken download resumes where it stopped."""
     def read(self, reference: str, path: str, *, max_bytes: int = ...) -> bytes:
