@@ -23,6 +23,11 @@ RUN python -m venv /opt/lawtags \
  && ln -s lib/python3.11/site-packages/lawtags_client/sample /opt/lawtags/sample
 
 FROM python:3.11-slim-bookworm AS runtime
+# As the first process of a container, a program is sent no signal that it does not handle, and Python handles none
+# while it starts: without tini, a pod that is evicted then waits out its grace period.
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends tini \
+ && rm -rf /var/lib/apt/lists/*
 RUN useradd --uid 10001 --create-home --home-dir /home/lawtags lawtags \
  && mkdir /data && chown lawtags:lawtags /data
 COPY --chown=lawtags:lawtags jobs /home/lawtags/jobs
@@ -34,7 +39,7 @@ ENV PATH=/opt/lawtags/bin:$PATH \
 USER 10001:10001
 WORKDIR /data
 VOLUME /data
-ENTRYPOINT ["lawtags"]
+ENTRYPOINT ["tini", "-s", "--", "lawtags"]
 CMD ["--help"]
 
 FROM runtime AS client

@@ -25,6 +25,8 @@ DATA_STORE_SECRETS = {
     "nemo-ms-nemo-datastore-inline-config",
 }
 
+# The first process of a container, see Dockerfile.
+INIT = ["tini", "-s", "--"]
 every_overlay = pytest.mark.parametrize("folder", OVERLAYS)
 
 
@@ -278,10 +280,19 @@ def test_the_arguments_of_dask_are_options_of_dask(folder: str) -> None:
     seen = set()
     for pod in pods(built(folder)):
         for container in pod.containers:
-            if container.get("command", [""])[0] == "dask":
-                mains[container["command"][1]].make_context("dask", list(container["args"]))
-                seen.add(container["command"][1])
+            program = container.get("command", [])[len(INIT) :]
+            if program[:1] == ["dask"]:
+                mains[program[1]].make_context("dask", list(container["args"]))
+                seen.add(program[1])
     assert seen == {"scheduler", "worker"}
+
+
+@every_overlay
+def test_the_first_process_of_each_container_passes_signals_on(folder: str) -> None:
+    for pod in pods(built(folder)):
+        for container in pod.containers:
+            if container["image"].startswith("lawtags:") and "command" in container:
+                assert container["command"][: len(INIT)] == INIT, pod.owner
 
 
 def test_the_image_of_lawtags_has_one_version() -> None:

@@ -64,6 +64,15 @@ def test_compose_commands_are_commands_of_lawtags_and_dask() -> None:
     assert {"lawtags", "dask"} <= seen
 
 
+def test_signals_reach_a_program_of_a_container_while_it_starts() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    (entrypoint,) = re.findall(r"^ENTRYPOINT (.*)$", text, re.MULTILINE)
+    assert json.loads(entrypoint) == ["tini", "-s", "--", "lawtags"]
+    runtime = text[text.index("AS runtime") : text.index("ENTRYPOINT")]
+    assert re.search(r"apt-get install .*\btini\b", runtime)
+    assert all(service["init"] is True for service in compose()["services"].values())
+
+
 def test_no_service_of_compose_runs_as_root_or_writes_outside_its_volumes() -> None:
     given = compose()
     for name, service in given["services"].items():
