@@ -27,7 +27,7 @@ _SCHEMA = 1
 _KIND = "lawtags-tuned-encoder"
 _MOST_BYTES = 64 << 20
 _HEAD, _BIAS = "head.weight", "head.bias"
-_HINT = "Copy the folder again, or resume the run that tuned it after removing the folder."
+_HINT = "Copy the folder again, or remove it and resume the run that tuned it."
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from lawtags_client.runs.recipe_section import Section
 
-HIGHEST_PRICE = 1e9
+HIGHEST_PRICE = 1_000_000_000
 """Of an hour; a slip of the finger in an exponent would make every estimate infinite."""
 
 

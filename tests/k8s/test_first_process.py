@@ -17,8 +17,8 @@ ALONE = ["unshare", "--pid", "--fork", "--kill-child"]
 INIT = ["tini", "-s", "--"]
 
 
-def first_process(unshare: subprocess.Popen[bytes]) -> int:
-    children = Path(f"/proc/{unshare.pid}/task/{unshare.pid}/children")
+def child_of(pid: int, unshare: subprocess.Popen[bytes]) -> int:
+    children = Path(f"/proc/{pid}/task/{pid}/children")
     deadline = time.monotonic() + 60
     while not (found := children.read_text().split()):
         assert unshare.poll() is None
@@ -36,7 +36,10 @@ def test_sigterm_ends_a_container_that_has_just_been_started(tmp_path: Path, pro
         pytest.skip("this user may not make a namespace of processes")
     with subprocess.Popen([*ALONE, *INIT, *program], cwd=tmp_path, stderr=subprocess.DEVNULL) as started:
         try:
-            os.kill(first_process(started), signal.SIGTERM)
+            first = child_of(started.pid, started)
+            # Until tini has started the program, it is itself a first process that handles nothing.
+            child_of(first, started)
+            os.kill(first, signal.SIGTERM)
             assert started.wait(120) == 143
         finally:
             started.kill()
