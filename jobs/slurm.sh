@@ -22,7 +22,7 @@ case "${1:-}" in
 esac
 
 # USR1: the time is nearly over. TERM: the job was cancelled or preempted; then it must not queue itself.
-child= ended= late=
+child='' ended='' late=''
 stop() { ended=yes; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null; }
 trap 'late=yes; stop' USR1
 trap stop TERM INT HUP

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import runpy
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -164,6 +166,24 @@ def slurm(folder: Path, *words: str | Path, job: str | None = None) -> subproces
     return subprocess.run(
         ["/bin/sh", JOBS / "slurm.sh", *words], capture_output=True, text=True, timeout=120, env=environment
     )
+
+
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
+def test_shellcheck_finds_nothing_in_the_scripts_of_shells() -> None:
+    root = JOBS.parent
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True, check=False)
+    names = [name for name in listed.stdout.split("\0") if name] or ["jobs/slurm.sh"]
+    scripts = [name for name in names if is_shell_script(root / name)]
+    assert "jobs/slurm.sh" in scripts
+    found = subprocess.run(
+        ["shellcheck", *scripts], cwd=root, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert found.stdout == ""
+
+
+def is_shell_script(path: Path) -> bool:
+    with path.open("rb") as file:
+        return bool(re.match(rb"#!\S*/(env )?(ba|da)?sh\b", file.readline(80)))
 
 
 def test_slurm_passes_arguments_and_exit_codes(tmp_path: Path) -> None:

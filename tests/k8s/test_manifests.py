@@ -147,6 +147,25 @@ def test_policies_and_budgets_select_pods_and_let_them_reach_their_services(fold
 
 
 @every_overlay
+def test_only_pods_of_lawtags_and_its_operator_reach_a_dask_scheduler(folder: str) -> None:
+    objects = built(folder)
+    policies = [each["spec"] for each in objects if each["kind"] == "NetworkPolicy"]
+    for pod in pods(objects):
+        if not any("dask" in each.get("command", []) for each in pod.containers):
+            continue
+        chosen = [
+            each for each in policies if each["podSelector"]["matchLabels"].items() <= pod.labels.items()
+        ]
+        rules = [rule for policy in chosen for rule in policy["ingress"]]
+        assert rules, f"anybody may reach {pod.owner}, and have it run code"
+        for rule in rules:
+            for source in rule["from"]:
+                assert source["podSelector"]["matchLabels"]
+                ours = "namespaceSelector" not in source
+                assert ours or "operator" in str(source), pod.owner
+
+
+@every_overlay
 def test_services_select_pods_that_have_their_ports(folder: str) -> None:
     objects = built(folder)
     for each in objects:
@@ -338,6 +357,28 @@ def test_a_failed_pod_is_retried_only_if_that_can_help(folder: str) -> None:
         assert rules[0]["action"] == "Ignore"
         assert rules[0]["onPodConditions"][0]["type"] == "DisruptionTarget"
         assert spec["backoffLimit"] >= 3
+
+
+@every_overlay
+def test_pods_that_share_a_volume_of_one_node_prefer_each_others_node(folder: str) -> None:
+    objects = built(folder)
+    single = {
+        each["metadata"]["name"]
+        for each in objects
+        if each["kind"] == "PersistentVolumeClaim" and each["spec"]["accessModes"] == ["ReadWriteOnce"]
+    }
+    for pod in pods(objects):
+        used = {
+            volume["persistentVolumeClaim"]["claimName"]
+            for volume in pod.spec.get("volumes", [])
+            if "persistentVolumeClaim" in volume
+        }
+        if not used & single & {"lawtags-runs", "lawtags-questions"} or "lawtags-dask" in pod.owner:
+            continue
+        (term,) = pod.spec["affinity"]["podAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+        labels = term["podAffinityTerm"]["labelSelector"]["matchLabels"]
+        assert labels.items() <= pod.labels.items(), pod.owner
+        assert term["podAffinityTerm"]["topologyKey"] == "kubernetes.io/hostname"
 
 
 @every_overlay

@@ -80,3 +80,32 @@ def test_what_an_overlay_lacks_can_be_added(folder: str, component: str, tmp_pat
     assert unserved(objects) <= OTHERS[folder] | {"minio.minio.svc.cluster.local:9000"}
     images = {one["image"] for pod in pods(objects) for one in pod.containers}
     assert not [name for name in images if name.startswith("lawtags")]
+
+
+@pytest.mark.parametrize(
+    ("folder", "components"),
+    [
+        ("base", ["dask-plain", "dask-operator"]),
+        ("overlays/platform-chart", ["dask-operator", "dask-plain"]),
+        ("overlays/dask", ["dask-plain"]),
+        ("overlays/dask-plain", ["dask-operator"]),
+        ("overlays/operator", ["mlflow"]),
+        ("overlays/helix", ["monitoring"]),
+        ("overlays/platform-chart", ["object-store"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "+".join(value),
+)
+def test_a_component_that_is_there_already_is_refused(
+    folder: str, components: list[str], tmp_path: Path
+) -> None:
+    def here(path: str) -> str:
+        return os.path.relpath(K8S / path, tmp_path.resolve())
+
+    mine = {
+        "namespace": {"overlays/operator": "nemo"}.get(folder, "lawtags"),
+        "resources": [here(folder)],
+        "components": [here(f"components/{each}") for each in components],
+    }
+    (tmp_path / "kustomization.yaml").write_text(json.dumps(mine))
+    with pytest.raises(AssertionError, match=r"already registered id|ID conflict|exists; behavior must be"):
+        built(str(tmp_path))
