@@ -179,7 +179,7 @@ class Trainings:
             config=f"{BASE}@v1.0.0+cpu",
             tokens=TokenCounts(counter="tokenizer", training_total=sum(lengths), longest=max(lengths)),
             steps=steps,
-            hyperparameters=job_hyperparameters(training, steps),
+            hyperparameters=job_hyperparameters(training, steps, len(rows)),
             output_model="bench/tagger",
             work=work,
             time=corrected_time(estimate, self.past),

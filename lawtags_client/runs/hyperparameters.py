@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 from lawtags_client.json_value import JsonRow, JsonValue
+from lawtags_client.platform.v1_updates import steps_between_validations
 from lawtags_client.runs.recipe import TrainingSection, merged, nested
 
 V1_NAMES: Mapping[str, str] = {
@@ -50,16 +51,37 @@ def plan_steps(training: TrainingSection, rows: int, tokens: int) -> int:
     return steps
 
 
-def job_hyperparameters(training: TrainingSection, steps: int) -> dict[str, JsonValue]:
+def validation_interval(training: TrainingSection, steps: int, rows: int) -> float | int | None:
+    """The ``val_check_interval`` of the job.
+
+    A job that ends before its first validation gets one at its end. Left to the platform, it would be
+    validated a step earlier (v1 API, ``max_steps``), and the embedded stack would do so twice.
+
+    Args:
+        training: the recipe's hyperparameters.
+        steps: planned optimizer steps.
+        rows: training rows.
+    """
+    per_epoch = math.ceil(rows / training.batch_size)
+    first = steps_between_validations(training.val_check_interval, per_epoch)
+    return steps if steps < first else training.val_check_interval
+
+
+def job_hyperparameters(training: TrainingSection, steps: int, rows: int) -> dict[str, JsonValue]:
     """The ``hyperparameters`` of the job; what the recipe leaves open is left to the service.
 
     Args:
         training: the recipe's hyperparameters.
         steps: planned optimizer steps; the warm-up is a tenth of them where the recipe leaves it open, since
             the service's default of 200 is longer than many LoRA jobs, and never all of them.
+        rows: training rows.
     """
     warmup = training.warmup_steps if training.warmup_steps is not None else max(1, steps // 10)
-    given = training.model_dump(mode="json") | {"warmup_steps": min(warmup, steps - 1), "max_steps": steps}
+    given = training.model_dump(mode="json") | {
+        "warmup_steps": min(warmup, steps - 1),
+        "max_steps": steps,
+        "val_check_interval": validation_interval(training, steps, rows),
+    }
     found: JsonRow = {"training_type": "sft"}
     for key, name in V1_NAMES.items():
         if given[key] is not None and not (name.startswith(_ADAPTER) and training.method == "all_weights"):

@@ -80,7 +80,7 @@ class TrainingSection(Section):
         adam_beta2: of the optimizer; with a cosine only.
         optimizer: ``adamw_with_cosine_annealing``, ``adamw_with_flat_lr``, or the same with ``adam``.
         val_check_interval: steps between validations, or the share of an epoch from 0.1 to 1.0; at least
-            once per epoch.
+            once per epoch. A run that ends before the first one validates at its end.
         log_every_n_steps: steps between two points of the training loss.
         seed: of the order of rows and of the adapter's first weights.
         adapter_dim: rank of the adapter.

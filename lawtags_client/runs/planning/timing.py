@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from lawtags_client.platform import TrainingLayout
 from lawtags_client.platform.v1_updates import steps_between_validations
+from lawtags_client.runs.hyperparameters import validation_interval
 from lawtags_client.runs.planning.memory import CPU_TOKENS
 from lawtags_client.runs.planning.rates import GpuRate
 from lawtags_client.runs.planning.shapes import ModelShape
@@ -106,7 +107,7 @@ def workload(
         steps,
         round(sum(trained) * seen / len(trained)),
         math.ceil(sum(per_batch) * steps / per_epoch),
-        _validations(training, steps, per_epoch),
+        _validations(training, steps, len(trained)),
         sum(scored),
         _passes(scored, 2 * CPU_TOKENS),
     )
@@ -164,9 +165,10 @@ def _passes(lengths: Sequence[int], limit: int) -> int:
     return count
 
 
-def _validations(training: TrainingSection, steps: int, per_epoch: int) -> int:
+def _validations(training: TrainingSection, steps: int, rows: int) -> int:
     """How often a job validates: every so many steps, at the end of each epoch, and at the end."""
-    every = steps_between_validations(training.val_check_interval, per_epoch, steps)
+    per_epoch = math.ceil(rows / training.batch_size)
+    every = steps_between_validations(validation_interval(training, steps, rows), per_epoch, steps)
     whole, rest = divmod(steps, per_epoch)
     each = math.ceil(per_epoch / every)
     return whole * each + (math.ceil(rest / every) if rest else 0)

@@ -112,7 +112,7 @@ class Plan:
             tokens=_token_counts(lengths.rows, config.max_seq_length, exact=counter.exact),
             steps=steps,
             rows_seen=min(steps * recipe.training.batch_size, recipe.training.epochs * len(lengths.rows)),
-            hyperparameters=job_hyperparameters(recipe.training, steps),
+            hyperparameters=job_hyperparameters(recipe.training, steps, len(lengths.rows)),
             output_model=recipe.model.output,
             findings=(
                 *data_findings(context.curated),
@@ -231,7 +231,7 @@ def _check_on_helix(recipe: Recipe, config: TrainingConfig) -> None:
         key="planned",
         config=config.name,
         dataset=config.name,
-        hyperparameters=job_hyperparameters(recipe.training, 1),
+        hyperparameters=job_hyperparameters(recipe.training, 1, 1),
         output_model=recipe.model.output,
         layout=job_layout(recipe.training),
         wandb=reported_to(recipe.wandb),

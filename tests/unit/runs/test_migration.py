@@ -45,7 +45,7 @@ def test_a_migrated_recipe_has_names_that_helix_takes_and_a_job_that_it_can_expr
         "key",
         found.model.config,
         found.dataset.name,
-        job_hyperparameters(found.training, 50),
+        job_hyperparameters(found.training, 50, 800),
         found.model.output,
     )
     spec = training_spec(intent, base="law/base", dataset=found.dataset.name)
@@ -86,7 +86,7 @@ def test_optimizer_and_decay_stay_those_of_v1(given: dict[str, object], optimize
 
 
 def test_an_optimizer_that_helix_lacks_is_refused_and_not_replaced() -> None:
-    asked = job_hyperparameters(recipe(optimizer="lion").training, 50)
+    asked = job_hyperparameters(recipe(optimizer="lion").training, 50, 800)
     with pytest.raises(ConfigurationError, match="optimizer 'lion'"):
         training_spec(
             FineTuneIntent("key", "law/base", "law/rows", asked, "law/out"), base="b/b", dataset="d"

@@ -36,16 +36,16 @@ def test_steps_keep_every_bound(
 
 
 def test_warm_up_is_shorter_than_the_job() -> None:
-    assert job_hyperparameters(TrainingSection(warmup_steps=200), 50)["warmup_steps"] == 49
-    assert job_hyperparameters(TrainingSection(), 112)["warmup_steps"] == 11
-    assert job_hyperparameters(TrainingSection(), 1)["warmup_steps"] == 0
+    assert job_hyperparameters(TrainingSection(warmup_steps=200), 50, 800)["warmup_steps"] == 49
+    assert job_hyperparameters(TrainingSection(), 112, 800)["warmup_steps"] == 11
+    assert job_hyperparameters(TrainingSection(), 1, 800)["warmup_steps"] == 0
 
 
 def test_what_the_recipe_leaves_open_is_not_sent() -> None:
-    sent = job_hyperparameters(TrainingSection(), 10)
+    sent = job_hyperparameters(TrainingSection(), 10, 80)
     assert "weight_decay" not in sent
     assert "adapter_dropout" not in sent["lora"]
-    assert "lora" not in job_hyperparameters(TrainingSection(method="all_weights"), 10)
+    assert "lora" not in job_hyperparameters(TrainingSection(method="all_weights"), 10, 80)
 
 
 def check(config: dict[str, Any], rows: dict[str, int] | None = None, **recipe: Any) -> None:

@@ -74,7 +74,7 @@ def test_the_schema_knows_an_unquoted_off() -> None:
 
 def test_the_hackathons_settings_are_those_of_its_files() -> None:
     recipe = load_recipe("seed-gemma-2-2b")
-    assert job_hyperparameters(recipe.training, 2500) == {
+    assert job_hyperparameters(recipe.training, 2500, 20_000) == {
         "training_type": "sft",
         "finetuning_type": "lora",
         "epochs": 2,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.platform import TrainingLayout
 from lawtags_client.platform.v1_updates import steps_between_validations
-from lawtags_client.runs.hyperparameters import plan_steps
+from lawtags_client.runs.hyperparameters import job_hyperparameters, plan_steps, validation_interval
 from lawtags_client.runs.planning.memory import RowLengths, estimate_memory, trained_parameters
 from lawtags_client.runs.planning.rates import rate_of, read_rates
 from lawtags_client.runs.planning.shapes import KNOWN, find_shape, read_shape
@@ -100,7 +100,7 @@ def test_the_work_is_that_of_the_embedded_trainer(
         epochs=epochs,
         batch_size=batch,
         max_steps=steps,
-        val_check_interval=interval,
+        val_check_interval=validation_interval(training, steps, len(lengths)),
     )
     schedule = Schedule.of(job, len(lengths))
     assert schedule.steps == steps
@@ -119,9 +119,35 @@ def test_the_work_is_that_of_the_embedded_trainer(
         assert work.tokens == epochs * sum(lengths)
 
 
-def test_a_job_that_ends_before_its_first_validation_validates_twice() -> None:
-    training = TrainingSection(epochs=3, batch_size=4, max_steps=14)
-    assert workload(training, 14, [100] * 218, [100] * 67, None).validations == 2
+@pytest.mark.parametrize("asked", [None, 1.0, 0.5, 20])
+def test_a_job_that_ends_before_its_first_validation_validates_at_its_end(asked: float | int | None) -> None:
+    training = TrainingSection(epochs=3, batch_size=4, max_steps=14, val_check_interval=asked)
+    assert workload(training, 14, [100] * 218, [100] * 67, None).validations == 1
+    assert job_hyperparameters(training, 14, 218)["val_check_interval"] == 14
+    schedule = Schedule.of(
+        TrainingJob(
+            model="",
+            model_name="",
+            training=(),
+            epochs=3,
+            batch_size=4,
+            max_steps=14,
+            val_check_interval=validation_interval(training, 14, 218),
+        ),
+        218,
+    )
+    assert (schedule.steps, schedule.validate_every) == (14, 14)
+
+
+@pytest.mark.parametrize("asked", [None, 1.0, 0.5, 20])
+def test_a_job_that_reaches_its_first_validation_keeps_the_interval_of_the_recipe(
+    asked: float | int | None,
+) -> None:
+    training = TrainingSection(epochs=3, batch_size=4, val_check_interval=asked)
+    assert job_hyperparameters(training, 55, 218).get("val_check_interval") == asked
+
+
+def test_a_job_of_others_validates_before_its_last_step() -> None:
     assert steps_between_validations(None, 55, 14) == 13
     assert steps_between_validations(0.5, 55, 165) == 27
     assert steps_between_validations(200, 55) == 55
