@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from lawtags_client.runs.recipe_text import Location, RecipeText
 
@@ -49,6 +50,16 @@ _ALIASES: Mapping[str, str] = {
     "data": "dataset",
 }
 """Names of other trainers."""
+
+_FORMS: Mapping[str, str] = {
+    "name": "must be small letters, digits, '.', '_' and '-', at most 64, and not begin with a sign",
+    "model.config": "must be NAMESPACE/NAME@VERSION, as lawtags models ls prints it",
+    "model.output": "must be NAMESPACE/NAME; lawtags appends the version",
+    "dataset.name": "must be NAMESPACE/NAME; lawtags appends the digest of the rows",
+    "wandb.api_key_secret": "must be the NAME or WORKSPACE/NAME of a secret, not the key itself",
+    "mlflow.uri": "must be http://HOST or https://HOST, without credentials",
+}
+"""What a value has to look like, in place of its regular expression."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +103,15 @@ def faults_of(problem: ValidationError, root: type[BaseModel]) -> list[RecipeFau
     return [
         unknown_key(error["loc"], options_at(root, error["loc"][:-1]), names(root))
         if error["type"] == "extra_forbidden"
-        else RecipeFault(error["loc"], error["msg"])
+        else RecipeFault(error["loc"], _message(error))
         for error in problem.errors(include_url=False, include_context=False)
     ]
+
+
+def _message(error: ErrorDetails) -> str:
+    if error["type"] == "string_pattern_mismatch":
+        return _FORMS.get(dotted(error["loc"]), error["msg"])
+    return error["msg"]
 
 
 def unknown_key(

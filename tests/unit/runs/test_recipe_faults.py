@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from lawtags_client.errors import ConfigurationError, LawtagsError, RecipeError
 from lawtags_client.runs.recipe import Recipe, load_recipe
@@ -144,3 +145,39 @@ def test_a_number_that_is_not_finite_is_refused(option: str, value: str, tmp_pat
     (fault,) = faults(tmp_path, f"{MINIMAL}{option}: {value}\n")
     assert fault.startswith("6: ")
     assert "finite number" in fault or "greater than 0" in fault
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("schema_version: 1\nname: Ünï\nmodel: {config: ns/model@v1}\n", "2: name: must be small letters"),
+        (
+            "schema_version: 1\nname: a\nmodel:\n  config: ns/model\n",
+            "4: model.config: must be NAMESPACE/NAME@V",
+        ),
+        (f"{MINIMAL}dataset:\n  name: questions\n", "6: dataset.name: must be NAMESPACE/NAME;"),
+        (
+            f"{MINIMAL}wandb: {{api_key_secret: KEY}}\n",
+            "5: wandb.api_key_secret: must be the NAME or WORKSPACE",
+        ),
+        (f"{MINIMAL}mlflow: {{uri: 'http://me:pw@host'}}\n", "5: mlflow.uri: must be http://HOST"),
+    ],
+)
+def test_a_value_of_the_wrong_form_is_told_its_form(tmp_path: Path, text: str, line: str) -> None:
+    (told,) = faults(tmp_path, text)
+    assert told.startswith(line)
+
+
+def test_no_regular_expression_is_shown_for_any_key_of_a_recipe() -> None:
+    from lawtags_client.runs.recipe_faults import _FORMS
+
+    def patterns(model: type[BaseModel], prefix: str) -> list[str]:
+        found = []
+        for name, field in model.model_fields.items():
+            if any(getattr(each, "pattern", None) for each in field.metadata):
+                found.append(f"{prefix}{name}")
+            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+                found += patterns(field.annotation, f"{prefix}{name}.")
+        return found
+
+    assert sorted(patterns(Recipe, "")) == sorted(_FORMS)
