@@ -203,15 +203,54 @@ _TEXT_RULES = (
     ),
     TextRule(
         "no-free-gpu",
-        re.compile(r"NotEnoughResources|Insufficient nvidia\.com/gpu|another job is training", re.I),
+        re.compile(
+            r"NotEnoughResources|Insufficient nvidia\.com/(gpu|mig-)|another job is training"
+            # The schedulers of Run:ai, claims of devices, and quotas of Kueue and of a namespace.
+            r"|didn't have enough resources?: .{0,80}\bGPUs?\b|cannot allocate all claims"
+            r"|insufficient (unused )?quota for nvidia\.com/"
+            r"|exceeded quota: .{0,300}requested: .{0,300}nvidia\.com/(gpu|mig-)",
+            re.IGNORECASE,
+        ),
         "The job waits for a free GPU.",
         "Wait, or cancel a job that you do not need",
         lambda found: "lawtags jobs ls --status running",
     ),
     TextRule(
+        "no-volume",
+        re.compile(
+            r"unbound (immediate )?PersistentVolumeClaims|persistentvolumeclaim \S+ not found"
+            r"|had volume node affinity conflict|FailedAttachVolume|Multi-Attach error",
+            re.IGNORECASE,
+        ),
+        "The training waits for a volume.",
+        "Compare the storage class and access mode of its claims with what the cluster offers",
+        lambda found: "kubectl get pvc,storageclass --all-namespaces",
+    ),
+    TextRule(
+        "no-image",
+        re.compile(
+            r"ErrImagePull|ImagePullBackOff|Failed to pull image|Back-off pulling image", re.IGNORECASE
+        ),
+        "A node cannot get the image of the training.",
+        "Look at the events for its name; the registry's secret may lack, or name another registry",
+        lambda found: "kubectl get events --all-namespaces --field-selector type=Warning",
+    ),
+    TextRule(
+        "no-room",
+        re.compile(r"(?m)^(?!.*Insufficient nvidia).*\bInsufficient (cpu|memory|ephemeral-storage|pods)\b"),
+        "No node with a GPU has enough free CPU or memory for the training.",
+        "Wait, or free some; the requests of each node are in its description",
+        lambda found: "kubectl describe nodes",
+    ),
+    TextRule(
         "no-node",
-        # With the GPUs all in use, the scheduler lists the tainted nodes beside them.
-        re.compile(r"(?m)^(?!.*Insufficient nvidia).*(\b0/\d+ nodes are available|\bUnschedulable\b)"),
+        # What the rules above explain is no matter of taints and selectors; with the GPUs all in use,
+        # a scheduler lists the tainted nodes beside them.
+        re.compile(
+            r"(?m)^(?!.*(Insufficient \w|didn't have enough resource|PersistentVolumeClaim"
+            r"|volume node affinity|cannot allocate all claims))"
+            r".*(\b0/\d+ nodes are (un)?available|\bUnschedulable\b)"
+        ),
         "No node of the cluster can take the training.",
         "Compare the tolerations and node selectors of the training config with the nodes that have GPUs",
         lambda found: "kubectl get nodes --label-columns nvidia.com/gpu.product",
@@ -233,18 +272,22 @@ _TEXT_RULES = (
 )
 
 
+WAITS_FOR = frozenset({"no-free-gpu", "no-volume", "no-image", "no-room", "no-node"})
+"""Names of causes that are over once a job runs."""
+
+
 def find_causes(found: FailureEvidence) -> list[FailureCause]:
     """The known causes that the evidence shows, the likeliest first.
 
     Args:
         found: what is known of the job.
     """
-    causes = [
-        cause
-        for cause in match_rules(_TEXT_RULES, found)
-        # A job that has left the queue has found its GPU.
-        if not (cause.name == "no-free-gpu" and found.status not in (None, "created", "pending"))
-    ]
+    # A job that has left the queue has found its GPU, its volume, its image and its node; events of the time
+    # before that are still listed.
+    over = WAITS_FOR if found.status in ("running", "active", "completed") else frozenset()
+    if found.status not in (None, "created", "pending"):
+        over |= {"no-free-gpu"}
+    causes = [cause for cause in match_rules(_TEXT_RULES, found) if cause.name not in over]
     return causes if found.dialect == "helix" else [*causes, *_serving_causes(found)]
 
 

@@ -10,7 +10,12 @@ from lawtags_client.helix.client import Helix
 from lawtags_client.helix.names import adapter_reference
 from lawtags_client.helix.types.customization import HelixTrainingJob
 from lawtags_client.helix.types.jobs import ErrorDetails, HelixJob, JobStatus
-from lawtags_client.platform.failure_causes import FailureEvidence, JobDiagnosis, find_causes
+from lawtags_client.platform.failure_causes import (
+    WAITS_FOR,
+    FailureEvidence,
+    JobDiagnosis,
+    find_causes,
+)
 from lawtags_client.platform.helix_causes import helix_causes
 from lawtags_client.platform.unattended import find_neglect
 
@@ -46,10 +51,13 @@ async def diagnose_on_helix(helix: Helix, reference: str) -> JobDiagnosis:
             )
     # One that ended well, or by someone's will, needs no cause, whatever was logged on the way.
     ended = status.status in ("completed", "cancelled")
+    neglect = await find_neglect(helix, reference, status)
+    # A job is active from its first step on; what matters is whether the step that is due waits.
+    waits = neglect is not None and neglect.kind == "taken"
     found = FailureEvidence(
         job=reference,
-        texts=() if ended else (*log, *_errors(job, status)),
-        status=status.status,
+        texts=() if ended else (*log, *(_waiting_words(status) if waits else ()), *_errors(job, status)),
+        status="pending" if waits else status.status,
         base_model=base,
         output_model=output,
         batch_size=_batch_size(job),
@@ -57,8 +65,10 @@ async def diagnose_on_helix(helix: Helix, reference: str) -> JobDiagnosis:
         dialect="helix",
         address=helix.settings.address("platform").url,
     )
-    neglect = await find_neglect(helix, reference, status)
-    causes = {cause.name: cause for cause in (*helix_causes(found, neglect), *find_causes(found))}
+    general = find_causes(found)
+    causes = {cause.name: cause for cause in (*helix_causes(found, neglect), *general)}
+    if any(cause.name in WAITS_FOR for cause in general):
+        causes.pop("step-not-begun", None)
     return JobDiagnosis(reference, status.status, tuple(causes.values()))
 
 
@@ -82,6 +92,14 @@ def _errors(job: HelixJob, status: JobStatus) -> Iterator[str]:
         for task in step.tasks:
             yield from (task.error_stack or "").splitlines()[-5:]
             yield from _texts(task.error_details)
+
+
+def _waiting_words(status: JobStatus) -> Iterator[str]:
+    """What the platform says of steps that wait, as it passes the words of its scheduler on."""
+    for step in status.steps:
+        if step.status == "pending":
+            for details in (step.status_details, *(task.status_details for task in step.tasks)):
+                yield from (str(details[key]) for key in ("reason", "message", "detail") if details.get(key))
 
 
 def _texts(error: ErrorDetails | None) -> Iterator[str]:

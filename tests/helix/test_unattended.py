@@ -228,3 +228,26 @@ def test_a_job_that_waits_for_its_turn_and_one_that_was_only_taken(alone: str, t
     assert [cause.name for cause in found] == ["waits-for-its-turn", "step-not-begun"]
     assert names["first"] in found[0].message
     assert found[1].command == f"lawtags jobs logs {names['second']}"
+
+
+@pytest.mark.parametrize(
+    ("details", "expected"),
+    [
+        ({"message": "0/2 nodes are available: 2 Insufficient nvidia.com/gpu."}, "no-free-gpu"),
+        ({"reason": "ImagePullBackOff"}, "no-image"),
+        ({"message": "Job is pending", "attempt": 3}, "step-not-begun"),
+    ],
+)
+def test_a_step_that_was_taken_tells_what_its_scheduler_says(
+    alone: str, details: dict[str, Any], expected: str, tmp_path: Path
+) -> None:
+    async def ask() -> list[FailureCause]:
+        helix, platform = platform_at(alone, tmp_path)
+        async with helix:
+            wish = FineTuneIntent(f"key-{expected}", "law/base", "law/tags", {"epochs": 1}, f"law/{expected}")
+            job = (await platform.submit(wish)).id
+            await helix.runner.move_step(job, "model-and-dataset-download", "pending", details=details)
+            return list((await diagnose_on_helix(helix, job)).causes)
+
+    names = [cause.name for cause in asyncio.run(ask())]
+    assert [name for name in names if name != "waits-for-its-turn"] == [expected]

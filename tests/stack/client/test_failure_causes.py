@@ -188,6 +188,39 @@ def test_a_full_disk_and_a_base_model_that_is_damaged_or_gone(tmp_path: Path) ->
         ("OOMKilled: Container main was terminated", "gpu-memory"),
         ("NotEnoughResources: 0/1 nodes are available: 1 Insufficient nvidia.com/gpu.", "no-free-gpu"),
         ("0/3 nodes are available: 3 node(s) had untolerated taint {nvidia.com/gpu: present}.", "no-node"),
+        (
+            "FailedScheduling: 0/4 nodes are available: 1 node(s) had untolerated taint "
+            "{nvidia.com/gpu: present}, 3 Insufficient nvidia.com/gpu. preemption: 0/4 nodes are available: "
+            "4 No preemption victims found",
+            "no-free-gpu",
+        ),
+        ("FailedScheduling: 0/2 nodes are unavailable: 2 Insufficient nvidia.com/gpu.", "no-free-gpu"),
+        ("0/2 nodes are available: 2 Insufficient nvidia.com/mig-3g.40gb.", "no-free-gpu"),
+        (
+            "Unschedulable: No nodes with enough resources were found: "
+            "2 node(s) didn't have enough resources: GPUs.",
+            "no-free-gpu",
+        ),
+        ("Unschedulable: 0/3 nodes are available: 3 cannot allocate all claims.", "no-free-gpu"),
+        (
+            "couldn't assign flavors to pod set main: insufficient unused quota for nvidia.com/gpu in flavor "
+            "default-flavor, 1 more needed",
+            "no-free-gpu",
+        ),
+        (
+            'pods "train-0" is forbidden: exceeded quota: gpus, requested: requests.nvidia.com/gpu=1, '
+            "used: requests.nvidia.com/gpu=4, limited: requests.nvidia.com/gpu=4",
+            "no-free-gpu",
+        ),
+        (
+            "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims. preemption: 0/1",
+            "no-volume",
+        ),
+        ("0/2 nodes are available: 2 node(s) had volume node affinity conflict.", "no-volume"),
+        ('FailedAttachVolume: Multi-Attach error for volume "pvc-1"', "no-volume"),
+        ('Failed: Failed to pull image "nvcr.io/nvidia/x:25.08": 401 Unauthorized', "no-image"),
+        ("Unschedulable: 0/3 nodes are available: 1 Insufficient cpu, 2 Insufficient memory.", "no-room"),
+        ("0/2 nodes are unavailable: 2 node(s) didn't match Pod's node affinity/selector.", "no-node"),
         ("KeyError: 'completion'", "dataset-schema"),
         ("Batch size 16 is larger than the number of validation samples", "batch-larger-than-validation"),
         ("the training loss became nan at step 7. Lower learning_rate", "diverged"),
@@ -196,6 +229,24 @@ def test_a_full_disk_and_a_base_model_that_is_damaged_or_gone(tmp_path: Path) ->
 )
 def test_quoted_failures_are_recognized(text: str, name: str) -> None:
     assert names(find_causes(FailureEvidence(job="j", texts=["created", text]))) == [name]
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ("created", ["no-free-gpu"]),
+        ("pending", ["no-free-gpu"]),
+        ("running", ["gpu-memory"]),
+        ("failed", ["gpu-memory"]),
+    ],
+)
+def test_what_a_job_waited_for_is_over_once_it_runs(status: str, expected: list[str]) -> None:
+    waited = "FailedScheduling: 0/1 nodes are available: 1 Insufficient nvidia.com/gpu."
+    volume = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."
+    texts = [waited] if status in ("created", "pending") else [waited, "OOMKilled"]
+    if status == "running":
+        texts.insert(0, volume)
+    assert names(find_causes(FailureEvidence(job="j", texts=texts, status=status))) == expected
 
 
 def test_a_base_model_that_nobody_serves_wants_a_deployment() -> None:
