@@ -21,6 +21,7 @@ _SETTINGS = {
 # A worker reads local folders only. Set here rather than in the worker, since worker code that runs inside
 # another process, as in tests, would take that process offline for good.
 _OFFLINE = {"HF_HUB_OFFLINE": "1"}
+_KERNELS_KEPT = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")  # of oneDNN, and of torch
 
 
 def worker_environment() -> dict[str, str]:
@@ -30,6 +31,20 @@ def worker_environment() -> dict[str, str]:
         # It would win over the user's policy.
         del chosen["GOMP_SPINCOUNT"]
     return chosen
+
+
+def keep_few_kernels(kept: int = 64) -> None:
+    """Limit how many compiled products this process keeps, unless the environment says so already.
+
+    oneDNN compiles a product for each number of tokens, and a training meets a new number in nearly every
+    pass. Its cache and that of torch around it keep 1,024 each, over 100 MB for a small model; a pass of a
+    training needs about 30. Call it before the first product, since the settings are only read then.
+
+    Args:
+        kept: products.
+    """
+    for name in _KERNELS_KEPT:
+        os.environ.setdefault(name, str(kept))
 
 
 def give_memory_back() -> None:

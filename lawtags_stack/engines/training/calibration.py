@@ -24,7 +24,7 @@ from lawtags_client.files import atomic_write_text
 from lawtags_client.json_value import JsonObject
 from lawtags_client.training_speed import TrainingSpeed
 from lawtags_stack.engines.training.job import DATA_FOLDER, TrainingJob
-from lawtags_stack.processes.environment import worker_environment
+from lawtags_stack.processes.environment import keep_few_kernels, worker_environment
 
 if TYPE_CHECKING:
     from lawtags_stack.engines.training.examples import Example
@@ -177,4 +177,5 @@ def _resident() -> int:
 
 
 if __name__ == "__main__":
+    keep_few_kernels()
     sys.stdout.write(json.dumps(asdict(measure(Path(sys.argv[1])))) + "\n")

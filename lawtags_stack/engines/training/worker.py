@@ -33,6 +33,7 @@ from lawtags_stack.engines.training.job import (
     RESULT_FOLDER,
     TrainingJob,
 )
+from lawtags_stack.processes.environment import keep_few_kernels
 
 if TYPE_CHECKING:
     from lawtags_stack.engines.training.examples import Encoded, RowEncoder
@@ -66,6 +67,7 @@ class EventFile:
 
 def main(arguments: list[str]) -> int:
     """Run the job of a folder, and return 0 if it completed."""
+    keep_few_kernels()
     try:
         return _main(arguments)
     except OSError as error:
