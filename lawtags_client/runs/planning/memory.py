@@ -25,8 +25,9 @@ _GPU_CONTEXT = 1_500_000_000
 _GPU_SPARE = 0.08
 TRAINED_WEIGHT = {"bf16": 2, "master": 4, "gradient": 4, "Adam": 8}
 """Bytes of a trained weight on a GPU: NeMo accumulates gradients in fp32."""
-CPU_PROCESS = 620_000_000
-"""Bytes of a worker of the embedded stack before it has a model: interpreter, torch and transformers."""
+CPU_PROCESS = 430_000_000
+"""Bytes of a worker of the embedded stack without a model: 300 MB of interpreter, torch and transformers, and
+the compiled products that a training keeps."""
 CPU_TOKENS = 512
 """Padded tokens of a forward pass of the embedded stack on a CPU."""
 
@@ -88,7 +89,7 @@ def estimate_memory(
         shape: of the base model.
         layout: the hardware.
         rows: lengths of the training rows.
-        process: bytes of the worker without a model, where it is a CPU.
+        process: bytes of the worker without a model, where it trains on a CPU.
     """
     if layout.gpus == 0:
         return _on_cpu(training, shape, rows, process)
@@ -161,7 +162,7 @@ def _on_cpu(training: TrainingSection, shape: ModelShape, rows: RowLengths, proc
         "logits": answers * shape.vocabulary * 12,
     }
     formula = {
-        "process": "interpreter, torch and transformers",
+        "process": "interpreter, torch, transformers, and compiled products",
         "frozen weights": f"{frozen:,} weights x 4 bytes",
         "trained weights and optimizer": f"{trained:,} weights x 20 bytes (4, 4 gradient, 8 Adam, 4 best)",
         "activations": f"{tokens:,} tokens x {shape.layers} layers x {per_layer:,} bytes",

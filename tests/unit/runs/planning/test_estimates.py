@@ -14,7 +14,7 @@ from lawtags_client.platform.v1_updates import steps_between_validations
 from lawtags_client.runs.hyperparameters import job_hyperparameters, plan_steps, validation_interval
 from lawtags_client.runs.planning.memory import RowLengths, estimate_memory, trained_parameters
 from lawtags_client.runs.planning.rates import rate_of, read_rates
-from lawtags_client.runs.planning.shapes import KNOWN, find_shape, read_shape
+from lawtags_client.runs.planning.shapes import KNOWN, ModelShape, find_shape, read_shape
 from lawtags_client.runs.planning.timing import TimeEstimate, gpu_estimate, priced, workload
 from lawtags_client.runs.recipe import TrainingSection, load_recipe
 from lawtags_client.runs.recipe_hardware import HardwareSection
@@ -44,6 +44,28 @@ def test_all_weights_of_gemma_need_more_than_an_adapter_and_fit_a_large_gpu() ->
         TrainingSection(method="all_weights"), GEMMA, TrainingLayout(gpus=2, tensor_parallel=2), rows
     )
     assert halved.total < 0.6 * full.total
+
+
+SMALL = ModelShape(4, 256, 4, 2, 64, 704, 8_000)
+
+
+@pytest.mark.parametrize(
+    ("shape", "batch", "rows", "seen"),
+    [
+        (KNOWN["smollm2-135m"], 4, RowLengths(117, 22, 103.4), 1_890_000_000),
+        (SMALL, 8, RowLengths(42, 10, 32.6), 489_000_000),
+        (SMALL, 8, RowLengths(96, 10, 73.5), 522_000_000),
+        (SMALL, 16, RowLengths(42, 10, 32.8), 535_000_000),
+    ],
+    ids=["SmolLM2", "small", "long rows", "large batch"],
+)
+def test_trainings_on_the_cpu_needed_what_the_formula_says(
+    shape: ModelShape, batch: int, rows: RowLengths, seen: int
+) -> None:
+    training = TrainingSection(batch_size=batch, adapter_dim=16)
+    found = estimate_memory(training, shape, TrainingLayout(gpus=0), rows)
+    assert found.total == pytest.approx(seen, rel=0.1)
+    assert set(found.parts) == set(found.formula)
 
 
 def test_the_step_of_the_hackathon_took_as_long_as_the_arithmetic_says() -> None:
