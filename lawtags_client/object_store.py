@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -73,7 +74,7 @@ class StoreAddress:
             )
         if scheme in ("http", "https"):
             parts = urlsplit(text)
-            return cls(scheme, text, f"{scheme}://{parts.hostname}{parts.path}")
+            return cls(scheme, text, f"{scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
         if "@" in path.partition("/")[0]:
             raise ConfigurationError(
                 f"the address on {scheme}:// contains credentials",
@@ -210,9 +211,9 @@ def copy(
             with stores[0].open(file.path, "rb") as stream:
                 size += _write(stores[1], target, stream)
             files += 1
-    except FileNotFoundError as problem:
-        raise DataError("does not exist", path=here.shown, hint="Check the address.") from problem
     except _store_errors() as problem:
+        if isinstance(problem, FileNotFoundError) and not _hides_another_problem(problem):
+            raise DataError("does not exist", path=here.shown, hint="Check the address.") from problem
         raise LawtagsError(
             f"{here.shown} could not be copied to {there.shown}: {_reason(problem)}",
             hint="Check the address, the keys in the environment, and the network policy.",
@@ -286,12 +287,33 @@ def _umask() -> int:
     return current
 
 
+# What stores raise beside OSError: for keys that Azure refuses, a connection that breaks off, a Hub that is
+# out of reach.
+_ERRORS_OF_STORES = (
+    ("pyarrow.lib", "ArrowException"),
+    ("aiohttp", "ClientError"),
+    ("httpx", "HTTPError"),
+    ("httpx2", "HTTPError"),
+)
+_ABSENT = (404, 410)
+
+
 def _store_errors() -> tuple[type[Exception], ...]:
-    """What stores raise; pyarrow has errors of its own, for instance for keys that Azure refuses."""
-    arrow = sys.modules.get("pyarrow.lib")
-    return (OSError,) if arrow is None else (OSError, arrow.ArrowException)
+    kinds = ((sys.modules.get(module), name) for module, name in _ERRORS_OF_STORES)
+    return (OSError, *(getattr(module, name) for module, name in kinds if module is not None))
+
+
+def _hides_another_problem(problem: FileNotFoundError) -> bool:
+    """Whether a file was only called missing: fsspec does so for any answer and for a server out of reach."""
+    cause = problem.__cause__
+    return isinstance(cause, _store_errors()) and getattr(cause, "status", None) not in _ABSENT
 
 
 def _reason(problem: Exception) -> str:
+    if isinstance(problem, FileNotFoundError) and isinstance(problem.__cause__, Exception):
+        problem = problem.__cause__
+    if isinstance(status := getattr(problem, "status", None), int):
+        return f"the server answered {status}"
     text = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
-    return text.splitlines()[0][:300]
+    # Signed addresses have their keys in the query.
+    return re.sub(r"(\w://[^\s?#'\"]*)[?#][^\s'\"]*", r"\1", text.splitlines()[0])[:300]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import tarfile
@@ -14,6 +15,9 @@ from lawtags_client.errors import BusyError, DataError, LawtagsError
 from lawtags_client.files import make_folder, sync
 from lawtags_client.locks import FolderLock
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# What file systems without hard links answer, such as those of Windows shares and some object stores.
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 _HINT = "Choose another name, or move it away. Nothing is ever overwritten."
 
 
@@ -137,6 +141,11 @@ def new_archive(target: Path) -> Iterator[ArchiveOutput]:
             os.link(path, target)
         except FileExistsError:
             raise _existing(target) from None
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            refuse_existing(target)
+            path.rename(target)
 
 
 def refuse_existing(target: Path) -> None:
@@ -171,6 +180,11 @@ def _workplace(target: Path, *, resume: bool = False) -> Iterator[Path]:
             shutil.rmtree(place / "new", ignore_errors=True)
         (place / "new").mkdir(exist_ok=resume)
         yield place
+    except OSError as error:
+        # A full disk names no file, and there may be several disks.
+        if error.filename is None and error.errno in _FULL:
+            error.filename = str(place)
+        raise
     finally:
         if not resume:
             shutil.rmtree(place / "new", ignore_errors=True)

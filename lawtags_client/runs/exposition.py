@@ -42,7 +42,7 @@ class Gauge:
         yield f"# TYPE {name} gauge"
         for labels, value in self.values:
             shown = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
-            yield f"{name}{{{shown}}} {value:g}" if shown else f"{name} {value:g}"
+            yield f"{name}{{{shown}}} {_number(value)}" if shown else f"{name} {_number(value)}"
 
 
 class RunMetrics:
@@ -123,3 +123,9 @@ def exposition(gauges: Iterable[Gauge]) -> str:
 
 def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _number(value: float) -> str:
+    """All digits, for millions of tokens are counted exactly."""
+    number = float(value)
+    return str(int(number)) if number.is_integer() and abs(number) < 2**53 else repr(number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -55,8 +56,12 @@ class MetricsServer:
             def log_message(self, format: str, *args: object) -> None:
                 """Say nothing: a scrape every few seconds is no news."""
 
+        class _Server(ThreadingHTTPServer):
+            # A cluster may have IPv6 alone.
+            address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+
         try:
-            self._server = ThreadingHTTPServer(address, Handler)
+            self._server = _Server(address, Handler)
         except OSError as problem:
             raise ConfigurationError(
                 f"cannot listen on {address[0]}:{address[1]}: {problem.strerror}",

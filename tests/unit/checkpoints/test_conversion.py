@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -250,6 +251,48 @@ def test_a_killed_conversion_leaves_nothing_under_the_name(
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
     convert(target, tmp_path / "back", "hf")
     assert_same_bits(weights(hugging_face), weights(tmp_path / "back"))
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_an_archive_appears_where_a_file_system_has_no_hard_links(
+    hugging_face: Path, taken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "made.nemo"
+
+    def no_links(source: Path, link: Path) -> None:
+        if taken:
+            target.write_text("mine")
+        raise PermissionError(errno.EPERM, "Operation not permitted", str(source), None, str(link))
+
+    monkeypatch.setattr(os, "link", no_links)
+    if taken:
+        with pytest.raises(DataError, match="exists already"):
+            convert(hugging_face, target, "nemo1")
+        assert target.read_text() == "mine"
+    else:
+        convert(hugging_face, target, "nemo1")
+        convert(target, tmp_path / "back", "hf")
+        assert_same_bits(weights(hugging_face), weights(tmp_path / "back"))
+    assert [path for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("kind", ["nemo1", "nemo2"])
+def test_a_full_disk_is_named(hugging_face: Path, kind: Any, tmp_path: Path) -> None:
+    # A limit for the size of files fails a write as a full disk does, without naming a file.
+    limited = (
+        "import resource, signal, sys\n"
+        "from lawtags_client.cli.app import app\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (9_000, 9_000))\n"
+        "app(sys.argv[1:])\n"
+    )
+    words = ["models", "convert", str(hugging_face), str(tmp_path / "made"), "--to", kind]
+    if kind == "nemo1":
+        words += ["--tokenizer", "law/base"]
+    ended = subprocess.run([sys.executable, "-c", limited, *words], capture_output=True, text=True)
+    assert ended.returncode == 1, ended.stderr
+    assert ended.stderr.startswith(f"Error: {tmp_path / '.made.partial'}: File too large\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_shard_is_found_by_the_index_alone(hugging_face: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sqlite3
 import urllib.error
 import urllib.request
@@ -102,3 +103,21 @@ def test_a_wrong_address_is_refused(text: str) -> None:
 
 def test_an_address_may_be_of_version_six() -> None:
     assert listen_address("[::1]:9109") == ("::1", 9109)
+
+
+@given(st.integers(0, 10**12) | st.floats(allow_nan=False, allow_infinity=False) | st.booleans())
+def test_values_keep_all_their_digits(value: float) -> None:
+    (_, _, line) = exposition([Gauge("x", "Help.", [({}, value)])]).splitlines()
+    assert float(line.removeprefix("lawtags_x ")) == value
+
+
+def test_metrics_are_served_over_ipv6(tmp_path: Path) -> None:
+    if not socket.has_ipv6:
+        pytest.skip("this machine has no IPv6")
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with MetricsServer(listen_address("[::1]:0"), lambda: "lawtags_x 1\n") as server:
+        answer = urllib.request.urlopen(f"http://[::1]:{server.port}/metrics", timeout=30)
+        assert answer.read() == b"lawtags_x 1\n"
