@@ -13,6 +13,8 @@ _ROW = re.compile(r"<tr(?P<rest>[^>]*)>(?P<body>.*?)</tr>", re.DOTALL)
 _HEADING = re.compile(r"<th[^>]*>(?P<text>.*?)</th>", re.DOTALL)
 _CELL = re.compile(r"<td(?P<rest>[^>]*)>")
 _SPAN = re.compile(r'colspan="(\d{1,3})"')
+# Most characters of a label that is never broken.
+_UNBROKEN = 11
 _TAG = re.compile(r"<[^>]*>")
 
 
@@ -44,6 +46,9 @@ def _cells(row: str, labels: list[str]) -> str:
         text = labels[place] if place < len(labels) else ""
         span = _SPAN.search(cell["rest"])
         place += int(span[1]) if span else 1
+        if len(text) <= _UNBROKEN:
+            # A longer label gives way to its figure, and wraps.
+            text = text.replace(" ", "\N{NO-BREAK SPACE}")
         # Already escaped; only a quote could end the attribute.
         return f'<td data-label="{html.escape(html.unescape(text))}"{cell["rest"]}>'
 

@@ -148,3 +148,10 @@ def test_each_decision_that_differs_is_won_by_one_side(
         assert 0 <= tag.p_value <= 1
     with pytest.raises(ConfigurationError):
         pair_tags(truth, mine, [*other, frozenset()])
+
+
+def test_runs_that_tag_every_question_alike_are_said_to_do_so(runs: list[Path], tmp_path: Path) -> None:
+    alike = [runs[0], make_run(tmp_path / "runs" / "three", title=HOSTILE)]
+    said = "No question is tagged better by one run than by another."
+    assert said in render_comparison(compare_runs(alike), alike)
+    assert said not in render_comparison(compare_runs(runs), runs)

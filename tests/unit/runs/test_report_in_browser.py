@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 from made_run import HOSTILE, make_run
 
+from lawtags_client.runs import report
 from lawtags_client.runs.comparison import compare_runs
 from lawtags_client.runs.comparison_page import render_comparison
 from lawtags_client.runs.predictions import prediction, write_predictions
 from lawtags_client.runs.report import render_report
+from lawtags_client.runs.responsive_tables import with_labels
 
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
@@ -35,7 +37,19 @@ addEventListener("load", () => {
     .filter(each => each.getBoundingClientRect().right > innerWidth + 1
       || each.clientWidth && each.scrollWidth > each.clientWidth + 1)
     .map(each => each.outerHTML.slice(0, 80));
-  parent.document.title = JSON.stringify([innerWidth, document.documentElement.scrollWidth, wide]);
+  // Words that are broken to fit: a word of a figure never is.
+  const broken = [];
+  for (const cell of document.querySelectorAll("td.n, td.n *")) {
+    for (const text of cell.childNodes) {
+      for (const word of text.nodeType === Node.TEXT_NODE ? text.data.matchAll(/\\S+/g) : []) {
+        const range = document.createRange();
+        range.setStart(text, word.index);
+        range.setEnd(text, word.index + word[0].length);
+        if (range.getClientRects().length > 1) broken.push(word[0]);
+      }
+    }
+  }
+  parent.document.title = JSON.stringify([innerWidth, document.documentElement.scrollWidth, wide, broken]);
 });
 </script>"""
 
@@ -61,6 +75,18 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> str:
     return render_comparison(compare_runs(folders), folders)
 
 
+@pytest.fixture(scope="module")
+def labeled() -> str:
+    """Tables whose headings are longer than half of a phone, beside short figures and long tags."""
+    headings = "".join(
+        f'<th class="n">{text}</th>' for text in ("rows of the true tag that were not given", "95 %")
+    )
+    cells = '<td class="n">12,345.678</td><td class="n">0.651 to 0.723</td>'
+    table = f"<table><tr><th>tag</th>{headings}</tr><tr><td>contract-law</td>{cells}</tr></table>"
+    style = (Path(report.__file__).parent / "templates" / "style.css").read_text(encoding="utf-8")
+    return f"<style>{style}</style><main><section>{with_labels(table)}</section></main>"
+
+
 def browse(folder: Path, page: str, *options: str, width: int = DESK, height: int = 900) -> str:
     path = folder / "page.html"
     path.write_text(page, encoding="utf-8")
@@ -75,7 +101,7 @@ def browse(folder: Path, page: str, *options: str, width: int = DESK, height: in
 
 
 @pytest.mark.parametrize("width", [PHONE, DESK])
-@pytest.mark.parametrize("kind", ["page", "compared"])
+@pytest.mark.parametrize("kind", ["page", "compared", "labeled"])
 def test_nothing_is_wider_than_the_screen(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path, width: int
 ) -> None:
@@ -87,9 +113,10 @@ def test_nothing_is_wider_than_the_screen(
     shown = browse(tmp_path, outer, "--dump-dom", "--virtual-time-budget=5000", width=1400)
     found = re.search(r"<title>(.*?)</title>", shown, re.DOTALL)
     assert found is not None
-    inner, needed, wide = json.loads(html.unescape(found[1]))
+    inner, needed, wide, broken = json.loads(html.unescape(found[1]))
     assert inner == width
     assert needed <= width
+    assert broken == []
     if width == PHONE:
         assert wide == []
 
