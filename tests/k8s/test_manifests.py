@@ -387,9 +387,35 @@ def test_the_retraining_has_the_pods_of_the_run(folder: str) -> None:
     job = one(objects, "Job", "lawtags-run")["spec"]
     cron = one(objects, "CronJob", "lawtags-retraining")["spec"]["jobTemplate"]["spec"]
     arguments = [each["template"]["spec"]["containers"][0].pop("args") for each in (job, cron)]
-    assert [word for word in arguments[1] if word != "--new"] == arguments[0]
     # Each week, the questions are those of the week; a pod that starts again keeps those of its run.
-    assert json.loads(json.dumps(cron).replace('"replace"]', '"keep"]')) == job
+    if any("$(JOB)" in word for word in arguments[1]):
+        for container in pods_of_week(cron):
+            assert container["env"].pop(0)["name"] == "JOB"
+    told = json.dumps([arguments[1], cron]).replace("/questions/$(JOB).jsonl", "/questions/questions.jsonl")
+    words, week = json.loads(told)
+    assert [word for word in words if word != "--new"] == arguments[0]
+    assert week == job
+
+
+def pods_of_week(cron: Manifest) -> list[Manifest]:
+    """The containers that know which Job of the CronJob they belong to."""
+    spec = cron["template"]["spec"]
+    containers = [*spec.get("initContainers", []), *spec["containers"]]
+    return [each for each in containers if any(one["name"] == "JOB" for one in each["env"])]
+
+
+@pytest.mark.parametrize("folder", ["overlays/platform-chart", "overlays/helix"])
+def test_a_retraining_that_starts_again_keeps_its_questions(folder: str) -> None:
+    cron = one(built(folder), "CronJob", "lawtags-retraining")["spec"]["jobTemplate"]["spec"]
+    copied, run = pods_of_week(cron)
+    assert copied["args"] == ["copy", "$(QUESTIONS)", "/questions/$(JOB).jsonl", "--on-existing", "keep"]
+    assert run["args"][run["args"].index("--data") + 1] == copied["args"][2]
+    for container in (copied, run):
+        (job,) = [each for each in container["env"] if each["name"] == "JOB"]
+        # Kubernetes labels the pods of each Job with its name.
+        assert job["valueFrom"] == {
+            "fieldRef": {"fieldPath": "metadata.labels['batch.kubernetes.io/job-name']"}
+        }
 
 
 def test_only_the_run_starts_by_itself() -> None:

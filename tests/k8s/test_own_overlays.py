@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from manifest_references import OTHERS, addresses, check_names, check_policies, services, unserved
-from manifests import K8S, OVERLAYS, built, pods
+from manifests import K8S, OVERLAYS, built, one, pods
 
 COMPONENTS = ["dask-operator", "dask-plain", "mlflow", "monitoring", "object-store"]
 
@@ -41,7 +41,7 @@ def test_an_overlay_of_yours_may_rename(folder: str, change: dict[str, str], tmp
         assert {each["metadata"].get("namespace", "team-law") for each in objects} == {"team-law"}
         asked = {address for each in objects for address in addresses(each.get("data", {}))}
         assert asked - {"huggingface.co:443"} <= set(services(objects)) | OTHERS[folder]
-    images = {one["image"] for pod in pods(objects) for one in pod.containers}
+    images = {each["image"] for pod in pods(objects) for each in pod.containers}
     assert not [name for name in images if name.startswith("lawtags")]
     assert "registry.example.com/law/lawtags:9" in images
 
@@ -77,8 +77,16 @@ def test_what_an_overlay_lacks_can_be_added(folder: str, component: str, tmp_pat
     objects = built(str(tmp_path))
     check_names(objects)
     check_policies(objects)
+    if component == "object-store":
+        # What is copied is what is read.
+        copied, (run,) = (
+            one(objects, "Job", "lawtags-run")["spec"]["template"]["spec"][kind]
+            for kind in ("initContainers", "containers")
+        )
+        (questions,) = [each["args"][2] for each in copied if each["name"] == "questions"]
+        assert run["args"][run["args"].index("--data") + 1] == questions
     assert unserved(objects) <= OTHERS[folder] | {"minio.minio.svc.cluster.local:9000"}
-    images = {one["image"] for pod in pods(objects) for one in pod.containers}
+    images = {each["image"] for pod in pods(objects) for each in pod.containers}
     assert not [name for name in images if name.startswith("lawtags")]
 
 
