@@ -75,6 +75,12 @@ class RecipeText:
         """
         try:
             content = yaml.safe_load(self.text)
+        except yaml.MarkedYAMLError as problem:
+            # Such as a list in place of a key, which only reading the values shows.
+            line = f":{problem.problem_mark.line + 1}" if problem.problem_mark else ""
+            raise ConfigurationError(
+                f"{self.path}{line}: not a YAML file: {problem.problem or problem.context}", hint=_HINT
+            ) from None
         except (yaml.YAMLError, ValueError, RecursionError) as problem:
             raise ConfigurationError(f"{self.path}: not a YAML file: {problem}", hint=_HINT) from None
         if content is None:

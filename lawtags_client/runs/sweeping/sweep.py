@@ -33,6 +33,7 @@ from lawtags_client.runs.sweeping.halving import kept, mean_costs, rungs
 from lawtags_client.runs.sweeping.reach import Measure, Trained, measured_by, trained_by
 from lawtags_client.runs.sweeping.result import SweepResult, SweepTrial
 from lawtags_client.runs.sweeping.scoring import ScoreModel, ScoreTagger, ValidationScoreOutput
+from lawtags_client.runs.sweeping.sweep_progress import CuratingProgress, PlanningProgress, TrialProgress
 from lawtags_client.runs.sweeping.yardstick import Yardstick
 
 FILE = "sweep.json"
@@ -88,6 +89,7 @@ class Sweep:
     profile: str | None = None
     _spent: int = field(default=0, init=False)
     _left_out: int = field(default=0, init=False)
+    _remarks: set[str] = field(default_factory=set, init=False)
 
     async def run(self) -> SweepResult:
         """Carry it out; called again after an interruption, it resumes.
@@ -121,6 +123,10 @@ class Sweep:
         for number, limit in enumerate(ladder, 1):
             points = [point for point in self.points if point.group in alive]
             most = limit if len(ladder) > 1 and number < len(ladder) else None
+            if len(ladder) > 1:
+                self.progress.note(
+                    f"rung {number} of {len(ladder)}, trainings: {len(points)}, steps: {limit:,}"
+                )
             done = await self._rung(points, number, most)
             trials += done
             self._write(trials, measure)
@@ -140,7 +146,7 @@ class Sweep:
             folder = self._curation_of(point)
             whole = self.recipe if measure == "val_loss" else recipe_of(first, point)
             chain: list[Stage] = [Curate(), Plan()] if trained == "job" else [Curate()]
-            done = await self._execute(folder, whole, chain)
+            done = await self._execute(folder, whole, chain, CuratingProgress(self.progress, self._remarks))
             check_parts(done.left(CurateOutput).rows)
             if trained == "job":
                 steps = steps or done.left(PlanOutput).plan.steps
@@ -168,6 +174,7 @@ class Sweep:
         planned: list[tuple[SweepPoint, Recipe, Path, int]] = []
         requests: dict[str, SweepPoint] = {}
         trained = trained_by(list(points[0].values))
+        planning = PlanningProgress(self.progress, self._remarks)
         for point in points:
             recipe = recipe_of(self.recipe, point, max_steps=most)
             folder = self.folder / "trials" / f"{point.digest}-{rung}"
@@ -176,7 +183,7 @@ class Sweep:
             if trained == "tagger":
                 planned.append((point, recipe, folder, 0))
                 continue
-            done = await self._execute(folder, recipe, [Curate(), Plan()])
+            done = await self._execute(folder, recipe, [Curate(), Plan()], planning)
             _check_different(requests, point, recipe, done)
             steps = done.left(PlanOutput).plan.steps
             budget = self.options.budget
@@ -200,7 +207,8 @@ class Sweep:
         chain: list[Stage] = [Curate(), Plan(), Upload(), Customize(tune_encoder=False)]
         scored = measured_by(list(point.values)) == "val_f1"
         try:
-            done = await self._execute(folder, recipe, [*chain, Serve(), ScoreModel()] if scored else chain)
+            whole = [*chain, Serve(), ScoreModel()] if scored else chain
+            done = await self._execute(folder, recipe, whole, TrialProgress(self.progress, point.label))
         except JobError as problem:
             # Another combination may do better; the next call tries this one again.
             self.progress.note(f"{point.label}: {problem.message}")
@@ -222,7 +230,8 @@ class Sweep:
     async def _fit(self, trial: SweepTrial, point: SweepPoint, recipe: Recipe, folder: Path) -> SweepTrial:
         """Fit retriever and encoder on this machine."""
         try:
-            done = await self._execute(folder, recipe, [Curate(), TuneEncoder(refit=False), ScoreTagger()])
+            chain: list[Stage] = [Curate(), TuneEncoder(refit=False), ScoreTagger()]
+            done = await self._execute(folder, recipe, chain, TrialProgress(self.progress, point.label))
         except RunInputsError:
             raise
         except (ConfigurationError, DataError) as problem:
@@ -240,7 +249,9 @@ class Sweep:
         self.progress.note(f"{point.label}: validation micro F1 {found.micro_f1:.3f}")
         return replace(trial, val_f1=found.micro_f1)
 
-    async def _execute(self, folder: Path, recipe: Recipe, chain: Sequence[Stage]) -> RunResult:
+    async def _execute(
+        self, folder: Path, recipe: Recipe, chain: Sequence[Stage], progress: Progress
+    ) -> RunResult:
         async with self.open_platform(folder) as platform:
             return await execute(
                 folder=folder,
@@ -248,7 +259,7 @@ class Sweep:
                 data=self.data,
                 test=self.test,
                 platform=platform,
-                progress=self.progress,
+                progress=progress,
                 steps=chain,
                 profile=self.profile,
             )

@@ -181,3 +181,11 @@ def test_no_regular_expression_is_shown_for_any_key_of_a_recipe() -> None:
         return found
 
     assert sorted(patterns(Recipe, "")) == sorted(_FORMS)
+
+
+@pytest.mark.parametrize("key", ["? [x, y]\n: 3", "? {a: 1}\n: 3"])
+def test_a_key_that_is_no_text_is_told_with_its_line(tmp_path: Path, key: str) -> None:
+    path = write(tmp_path, f"{MINIMAL}{key}\n")
+    with pytest.raises(ConfigurationError) as caught:
+        load_recipe(path)
+    assert caught.value.message == f"{path}:5: not a YAML file: found unhashable key"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +13,7 @@ from tiny_models import make_encoder
 
 from lawtags_client.errors import ConfigurationError, RunInputsError
 from lawtags_client.platform import Platform
-from lawtags_client.runs.progress import LoggedProgress
+from lawtags_client.runs.progress import LoggedProgress, Progress
 from lawtags_client.runs.recipe import parse_recipe
 from lawtags_client.runs.stage import RunContext
 from lawtags_client.runs.sweeping.dimensions import parse_dimensions
@@ -21,6 +21,7 @@ from lawtags_client.runs.sweeping.grid import points_of
 from lawtags_client.runs.sweeping.result import SweepResult
 from lawtags_client.runs.sweeping.scoring import ScoreTagger
 from lawtags_client.runs.sweeping.sweep import Sweep, SweepOptions
+from lawtags_client.runs.sweeping.sweep_progress import CuratingProgress, PlanningProgress
 
 pytest.importorskip("scipy")
 pytest.importorskip("nemo_curator")
@@ -63,7 +64,9 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-async def swept(folder: Path, data: Path, *words: str, **changes: Any) -> SweepResult:
+async def swept(
+    folder: Path, data: Path, *words: str, progress: Progress | None = None, **changes: Any
+) -> SweepResult:
     points = points_of(parse_dimensions(words))
     return await Sweep(
         folder,
@@ -73,7 +76,7 @@ async def swept(folder: Path, data: Path, *words: str, **changes: Any) -> SweepR
         points,
         SweepOptions(concurrency=2),
         nothing,
-        LoggedProgress(),
+        progress or LoggedProgress(),
     ).run()
 
 
@@ -153,3 +156,44 @@ async def test_a_combination_that_cannot_be_fitted_leaves_the_others_their_figur
     assert [trial.values["retriever.folds"] for trial in done.trials] == [2, 500]
     assert [trial.problem is None for trial in done.trials] == [True, False]
     assert "500 folds" in str(done.trials[1].problem)
+
+
+class Heard(LoggedProgress):
+    """Keeps what a terminal would show."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def stage(self, name: str, number: int, total: int) -> None:
+        self.lines.append(name)
+
+    def skipped(self, name: str, number: int, total: int) -> None:
+        self.lines.append(f"{name}: done before")
+
+    def note(self, text: str) -> None:
+        self.lines.append(text)
+
+    def finished(self, name: str, seconds: float, summary: Mapping[str, object]) -> None:
+        self.lines.append(f"{name} done")
+
+
+async def test_each_line_of_a_trial_says_of_which_one_it_is(tmp_path: Path, data: Path) -> None:
+    words, heard = ("retriever.folds=2,3",), Heard()
+    await swept(tmp_path / "sweep", data, *words, progress=heard)
+    begun = heard.lines.index("curate done") + 1
+    assert all(line.startswith(("folds=2: ", "folds=3: ")) for line in heard.lines[begun:])
+    again = Heard()
+    await swept(tmp_path / "sweep", data, *words, progress=again)
+    assert [line for line in again.lines if "micro F1" not in line] == ["curate: done before"]
+
+
+def test_what_plans_of_several_trials_say_alike_is_told_once() -> None:
+    heard, told = Heard(), set[str]()
+    CuratingProgress(heard, told).note("rows are few")
+    plans = PlanningProgress(heard, told)
+    for found in ("prompts are cut", "rows are few", "a last step with 1 row", "prompts are cut"):
+        plans.stage("plan", 2, 2)
+        plans.note(found)
+        plans.finished("plan", 0.1, {})
+    assert heard.lines == ["rows are few", "prompts are cut", "a last step with 1 row"]
