@@ -88,6 +88,13 @@ def test_compose_commands_are_commands_of_lawtags_and_dask() -> None:
     assert {"lawtags", "dask"} <= seen
 
 
+def test_no_service_of_compose_needs_a_tokenizer_that_is_in_the_volume_of_another() -> None:
+    for name, service in compose()["services"].items():
+        words = service.get("command", [])
+        if words[:1] in (["run"], ["curate"]):
+            assert "model.tokenizer=null" in words, name
+
+
 def test_signals_reach_a_program_of_a_container_while_it_starts() -> None:
     text = (ROOT / "Dockerfile").read_text()
     (entrypoint,) = re.findall(r"^ENTRYPOINT (.*)$", text, re.MULTILINE)
