@@ -79,7 +79,7 @@ async def explained_on_helix(helix: Helix, reference: str, problem: JobFailedErr
     except LawtagsError:
         return problem
     if causes:
-        problem.hint = f"{causes[0]}\n{problem.hint or ''}".rstrip()
+        problem.hint = "; ".join(filter(None, (str(causes[0]), problem.hint)))
     return problem
 
 
