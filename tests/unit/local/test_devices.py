@@ -110,19 +110,6 @@ def test_what_workers_are_forked_from_asks_for_no_gpu() -> None:
     assert ended.returncode == 0, ended.stderr
 
 
-def test_workers_spin_briefly_unless_the_user_says_how_threads_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
-        monkeypatch.delenv(name, raising=False)
-    assert worker_environment()["OMP_WAIT_POLICY"] == "PASSIVE"
-    assert int(worker_environment()["GOMP_SPINCOUNT"]) > 0
-    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")  # as the command line sets it
-    assert "GOMP_SPINCOUNT" in worker_environment()
-    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
-    assert "GOMP_SPINCOUNT" not in worker_environment()
-    monkeypatch.setenv("GOMP_SPINCOUNT", "7")
-    assert worker_environment()["GOMP_SPINCOUNT"] == "7"
-
-
 def test_random_numbers_go_on_where_they_were() -> None:
     cpu = torch.device("cpu")
     states = random_states(cpu)
