@@ -152,7 +152,7 @@ def up(
         chaos=chaos,
         dialect=dialect,
     )
-    on_ready = functools.partial(_print_address, session, dir=dir, token=bool(token))
+    on_ready = functools.partial(_print_address, session, launch=launch, token=bool(token))
     if detach:
         on_ready(launch.detach(token=token))
     else:
@@ -253,7 +253,7 @@ def reset(
         session.say(f"{dir} is empty now." if done else "Nothing was removed.")
 
 
-def _print_address(session: Session, address: StackAddress, *, dir: Path, token: bool) -> None:
+def _print_address(session: Session, address: StackAddress, *, launch: StackLaunch, token: bool) -> None:
     shown = address.as_dict()
     if session.json:
         session.emit(shown)
@@ -264,9 +264,17 @@ def _print_address(session: Session, address: StackAddress, *, dir: Path, token:
         session.say(f"{name.removesuffix('_url').replace('_', ' '):11} {shown[name]}")
     from lawtags_stack.base_models import DEFAULT_BASE_MODEL
 
-    session.say(f"base model  {DEFAULT_BASE_MODEL}")
+    names = [DEFAULT_BASE_MODEL, *launch.base_models] if launch.dialect != "helix" else []
+    for name in names:
+        session.say(f"base model  {name}")
+    if launch.dialect != "v1":
+        session.say(
+            "NeMo Helix has no base model of its own, and needs a runner that trains. Start one beside it:\n"
+            f"  lawtags local runner --platform {shown['platform_url']} "
+            "--base-model law/smollm2-135m-instruct"
+        )
     session.say("")
-    for line in usage(shown, here=dir == STACK_FOLDER, token=token):
+    for line in usage(shown, here=launch.dir == STACK_FOLDER, token=token):
         session.say(line)
 
 

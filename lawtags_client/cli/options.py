@@ -58,7 +58,19 @@ JobStorage = Annotated[
     ),
 ]
 JobId = Annotated[str, typer.Argument(help="Job ID, cust-…, or its beginning.")]
-Name = Annotated[str | None, typer.Option("--name", "-n", help="Name of the run; RECIPE-DATE by default.")]
+
+
+def _not_empty(name: str | None) -> str | None:
+    """Refuse the empty name that an unset variable of a script leaves; it would mean the default."""
+    if name is not None and not name.strip():
+        raise typer.BadParameter("the name is empty. Is a variable of your script not set?")
+    return name
+
+
+Name = Annotated[
+    str | None,
+    typer.Option("--name", "-n", callback=_not_empty, help="Name of the run; RECIPE-DATE by default."),
+]
 New = Annotated[
     bool,
     typer.Option("--new", help="Start the next run of this name (NAME-2, NAME-3, ...) and keep the others."),

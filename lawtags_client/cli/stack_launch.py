@@ -59,8 +59,16 @@ class StackLaunch:
         """Check what can be checked before another process starts.
 
         Raises:
-            ConfigurationError: the device or the chaos file cannot be used.
+            ConfigurationError: the device or the chaos file cannot be used, or there is nothing that could
+                serve a base model.
         """
+        if self.dialect == "helix" and self.base_models:
+            name, folder = next(iter(self.base_models.items()))
+            raise ConfigurationError(
+                "NeMo Helix has no base models: --base-model cannot be used with --dialect helix",
+                hint="Leave it out, and give it to the runner: lawtags local runner --platform URL "
+                f"--base-model {name}={folder}",
+            )
         from lawtags_stack.chaos import read_plan
         from lawtags_stack.engines.device import check_device_name
 

@@ -190,6 +190,7 @@ def test_the_commands_for_jobs_show_the_one_job(platform: StackThread, finished:
     assert [row["step"] for row in shown if row["metric"] == "train_loss"] == [1, 2, 3, 4, 5, 6]
     [why] = lines_of(platform, finished, "jobs", "why", job["id"])
     assert why == {"job": job["id"], "status": "completed", "causes": []}
+    assert "did not fail" in lawtags(platform, finished, "jobs", "why", job["id"]).stdout
     [logs] = lines_of(platform, finished, "jobs", "logs", job["id"])
     assert "train_loss" in logs["entries"]["training"]["logs"]["training"]
     [whole] = lines_of(platform, finished, "jobs", "show", job["id"])

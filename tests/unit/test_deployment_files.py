@@ -184,7 +184,9 @@ def test_the_full_image_takes_torch_from_the_index_that_the_builder_names() -> N
     # No other index may serve it, and the versions are those that are tested.
     lines = text.replace("\\\n", " ").splitlines()
     torch = next(line for line in lines if "pip install" in line and line.endswith(" torch"))
-    assert {"--no-deps", "${TORCH_INDEX:+--index-url", '"$TORCH_INDEX"}', "--constraint"} <= set(torch.split())
+    assert {"--no-deps", "${TORCH_INDEX:+--index-url", '"$TORCH_INDEX"}', "--constraint"} <= set(
+        torch.split()
+    )
     # It is there before something requires it.
     assert text.index("TORCH_INDEX:+") < text.index("'.[all]'")
 

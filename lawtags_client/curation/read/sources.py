@@ -178,8 +178,11 @@ def _check_columns(
         f"has no column for the {' and the '.join(missing)}; it has: {_listed(found.seen)}",
         path=source.location,
         field=missing[0],
-        # With several columns, naming one as an example would only get it copied.
-        hint=hint(missing[0], next(iter(found.seen)) if len(found.seen) == 1 else "COLUMN"),
+        # One of several columns, or one that has its use, would only get copied.
+        hint=hint(
+            missing[0],
+            next(iter(found.seen)) if len(found.seen) == 1 and len(missing) == len(needed) else "COLUMN",
+        ),
     )
 
 

@@ -127,7 +127,8 @@ def _of_training(
         yield "warning", "batch_size", told, "Lower it."
     elif rows["training"] % training.batch_size and per_epoch < 20:
         last = rows["training"] % training.batch_size
-        told = f"{rows['training']} rows make {per_epoch} steps per epoch, the last one with {last} rows."
+        rest = f"{last} row{'s' * (last != 1)}"
+        told = f"{rows['training']} rows make {per_epoch} steps per epoch, the last one with {rest}."
         yield "note", "batch_size", told, None
     interval = training.val_check_interval
     if isinstance(interval, int) and interval > per_epoch:
@@ -161,10 +162,15 @@ def _faults(path: Path) -> Iterator[PlanFinding]:
     if unread > _SHOWN_FAULTS:
         more = unread - _SHOWN_FAULTS
         yield PlanFinding(
-            topic="data", level="warning", message=f"{more} more rows cannot be read.", remedy=_ALL
+            topic="data",
+            level="warning",
+            message=f"{more} more row{'s' * (more != 1)} cannot be read.",
+            remedy=_ALL,
         )
     for step, rows in dropped.most_common():
-        yield PlanFinding(topic="data", level="note", message=f"{step} drops {rows:,} rows.", remedy=_ALL)
+        yield PlanFinding(
+            topic="data", level="note", message=f"{step} drops {rows:,} row{'s' * (rows != 1)}.", remedy=_ALL
+        )
 
 
 _ALL = "curated/rejected.jsonl names each of them."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,11 @@ from typer.testing import CliRunner
 
 from lawtags_client.cli import main
 from lawtags_client.cli.app import app
+from lawtags_client.cli.local import _print_address
+from lawtags_client.cli.session import Session
+from lawtags_client.cli.stack_launch import Dialect, StackLaunch
+from lawtags_stack.base_models import DEFAULT_BASE_MODEL
+from lawtags_stack.stack import StackAddress
 
 NAMED = {
     "demo", "run", "plan", "curate", "upload", "customize", "evaluate", "tag", "deploy", "report", "doctor",
@@ -64,6 +70,43 @@ def test_an_unknown_option_ends_with_two(name: str) -> None:
                                    ["doctor", "superfluous"], ["jobs", "ls", "--limit", "0"]])  # fmt: skip
 def test_a_wrong_call_ends_with_two(words: list[str]) -> None:
     assert call(*words).exit_code == 2
+
+
+@pytest.mark.parametrize("words", [["run", "gemma-2-2b"], ["plan", "gemma-2-2b"], ["demo"]])
+@pytest.mark.parametrize("name", ["", "  "])
+def test_an_empty_name_is_not_the_default_one(words: list[str], name: str) -> None:
+    refused = call(*words, "--data", "questions.jsonl", "--name", name)
+    assert refused.exit_code == 2
+    assert "name is empty" in refused.stderr
+
+
+def test_a_base_model_of_helix_belongs_to_its_runner(tmp_path: Path) -> None:
+    for file in ("config.json", "tokenizer.json", "model.safetensors"):
+        (tmp_path / file).write_text("{}")
+    model = f"law/tiny={tmp_path}"
+    refused = call("local", "up", "--dir", str(tmp_path / "s"), "--dialect", "helix", "--base-model", model)
+    assert refused.exit_code == 2
+    assert f"lawtags local runner --platform URL --base-model {model}" in " ".join(refused.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("dialect", "models", "runner"),
+    [
+        ("v1", [DEFAULT_BASE_MODEL, "law/tiny"], False),
+        ("helix", [], True),
+        ("both", [DEFAULT_BASE_MODEL, "law/tiny"], True),
+    ],
+)
+def test_a_stack_that_is_up_names_its_base_models_and_the_runner_it_needs(
+    dialect: Dialect, models: list[str], runner: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = {} if dialect == "helix" else {"law/tiny": tmp_path}
+    launch = StackLaunch(dir=tmp_path / "stack", dialect=dialect, base_models=folders)
+    url = "http://127.0.0.1:8600"
+    _print_address(Session(), StackAddress(url, url, url, str(tmp_path), 1), launch=launch, token=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[-1] for line in lines if line.startswith("base model ")] == models
+    assert any(f"lawtags local runner --platform {url} --base-model" in line for line in lines) == runner
 
 
 def test_the_version_is_told() -> None:

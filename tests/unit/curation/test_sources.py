@@ -205,8 +205,10 @@ def test_when_no_column_fits_the_error_lists_them_and_says_how(tmp_path: Path) -
     assert "headline, topics" in str(caught.value)
     # Which of several it is, only the reader knows.
     assert "columns: {title: COLUMN}" in str(caught.value.hint)
-    with pytest.raises(DataError, match="no column for the tags"):
+    with pytest.raises(DataError, match="no column for the tags") as caught:
         _read(_write(tmp_path, json.dumps({"title": "H"})))
+    # The only column has its use already.
+    assert "columns: {tags: COLUMN}" in str(caught.value.hint)
 
 
 def test_ids_are_stable_where_the_source_has_none(tmp_path: Path) -> None:
