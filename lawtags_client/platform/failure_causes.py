@@ -232,7 +232,7 @@ _TEXT_RULES = (
             r"ErrImagePull|ImagePullBackOff|Failed to pull image|Back-off pulling image", re.IGNORECASE
         ),
         "A node cannot get the image of the training.",
-        "Look at the events for its name; the registry's secret may lack, or name another registry",
+        "Look for its name in the events; the registry's secret may be missing, or be for another registry",
         lambda found: "kubectl get events --all-namespaces --field-selector type=Warning",
     ),
     TextRule(
