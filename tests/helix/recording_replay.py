@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import ExitStack
 from pathlib import Path
+from unittest import mock
 
 from dialect_replay import Outcome, Replay
 from model_server import ModelServer, model_server
@@ -12,6 +13,7 @@ from served_stack import wait_for
 from shared_launcher import shared_launcher
 from transcripts import Exchange, exchanges
 
+from lawtags_stack.helix import service as helix_service
 from lawtags_stack.helix.service import HelixService
 from lawtags_stack.service import StackOptions
 from lawtags_stack.stack import StackThread
@@ -36,6 +38,8 @@ def replay_recording(folder: Path) -> list[Outcome]:
     # Providers are asked for their models where the recording waited for it.
     options = StackOptions(dialect="helix", refresh_interval=3600)
     with ExitStack() as cleanup:
+        # A deleted workspace keeps its contents: the recording asked for them at times of its own.
+        cleanup.enter_context(mock.patch.object(helix_service, "_PURGE_SECONDS", 3600.0))
         servers = {
             url: cleanup.enter_context(model_server(base, adapter))
             for url, (base, adapter) in _SERVERS.items()
