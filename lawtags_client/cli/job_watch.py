@@ -12,6 +12,7 @@ from lawtags_client.errors import JobCancelledError, NotFoundError
 from lawtags_client.platform.choice import run_platform, training_jobs
 from lawtags_client.platform.training_jobs import with_complete_id
 from lawtags_client.platform.v1_updates import UpdateReader
+from lawtags_client.platform.validations import validation_share
 from lawtags_client.runs.overfitting import OverfittingRule
 from lawtags_client.runs.training_monitor import TrainingMonitor, TrainingState
 
@@ -57,7 +58,8 @@ async def watch_job(session: Session, job_id: str) -> None:
 
 async def _emit_events(session: Session, nemo: NeMo, job_id: str) -> None:
     job = await nemo.customizer.job(job_id)
-    monitor, reader = _monitor(job_id), UpdateReader(job.record)
+    share = await validation_share(nemo, job.record)
+    monitor, reader = _monitor(job_id), UpdateReader(job.record, validation_share=share)
     emitted: Mapping[str, object] = {}
     async for events in job.looks():
         for event in events:

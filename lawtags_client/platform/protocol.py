@@ -135,6 +135,7 @@ class JobUpdate:
         times: when steps were done, ``(step, seconds)`` by the platform's clock, if it says so.
         total_steps: optimizer steps of the whole job, if the platform says so.
         validate_every: steps between two validations, if that follows from the job.
+        validation_cost: about what a validation takes, in training steps, if that follows from the job.
         peak_memory: most memory of the training process in bytes, where the platform tells.
         notice: what whoever waits should know or do, in a sentence; nothing that the platform said.
     """
@@ -148,6 +149,7 @@ class JobUpdate:
     times: tuple[tuple[int, float], ...] = ()
     total_steps: int | None = None
     validate_every: int | None = None
+    validation_cost: float | None = None
     peak_memory: int | None = None
     notice: str | None = None
 

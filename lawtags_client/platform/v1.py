@@ -38,6 +38,7 @@ from lawtags_client.platform.protocol import (
 from lawtags_client.platform.silence import silent_job
 from lawtags_client.platform.v1_removal import V1Removal
 from lawtags_client.platform.v1_updates import UpdateReader
+from lawtags_client.platform.validations import validation_share
 from lawtags_client.services.customizer.configs import full_name
 from lawtags_client.services.evaluator import rows_scored, scores
 from lawtags_client.services.watching import Patience, Poller
@@ -169,7 +170,8 @@ class V1Platform:
         patience = Patience().within(timeout)
         # The platform may restart between the submission and the first look at the job.
         job = await Poller(self._nemo.clock, patience).look(lambda: self._nemo.customizer.job(job_id))
-        looks, reader = job.looks(), UpdateReader(job.record)
+        share = await validation_share(self._nemo, job.record)
+        looks, reader = job.looks(), UpdateReader(job.record, validation_share=share)
         clock = self._nemo.clock
         begin = clock.monotonic()
         while True:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from lawtags_client.platform.protocol import JobUpdate
+from lawtags_client.platform.validations import HELD_OUT_SHARE, steps_between_validations, validation_cost
 from lawtags_client.services.customizer.events import (
     JobEvent,
     LogWritten,
@@ -25,12 +26,14 @@ class UpdateReader:
 
     Args:
         job: as it was before the first poll.
+        validation_share: validation rows per training row.
     """
 
-    def __init__(self, job: CustomizationJob) -> None:
+    def __init__(self, job: CustomizationJob, *, validation_share: float = HELD_OUT_SHARE) -> None:
         # Not the job's own status at the time of an event: that has changed before what led to it is told.
         self._status = job.status or "unknown"
         self._hyperparameters = job.hyperparameters
+        self._validation_share = validation_share
         self._progress: ProgressMade | None = None
 
     def read(self, events: Sequence[JobEvent]) -> JobUpdate:
@@ -51,8 +54,16 @@ class UpdateReader:
             times=tuple(_times(events)),
             total_steps=progress.total_steps if progress else None,
             validate_every=_validate_every(self._hyperparameters, progress),
+            validation_cost=self._validation_cost(),
             peak_memory=next(filter(None, map(_peak_memory, events)), None),
         )
+
+    def _validation_cost(self) -> float | None:
+        per_epoch = self._progress.steps_per_epoch if self._progress else None
+        if not per_epoch:
+            return None
+        method = self._hyperparameters.finetuning_type if self._hyperparameters else None
+        return validation_cost(method, self._validation_share * per_epoch)
 
 
 def _peak_memory(event: JobEvent) -> int | None:
@@ -85,25 +96,3 @@ def _validate_every(planned: Hyperparameters | None, progress: ProgressMade | No
         return None
     interval = planned.val_check_interval if planned else None
     return steps_between_validations(interval, per_epoch, progress.total_steps if progress else None)
-
-
-def steps_between_validations(interval: float | None, per_epoch: int, steps: int | None = None) -> int:
-    """Steps between two validations, by the hyperparameter ``val_check_interval``.
-
-    A job that ends before the first one validates before its last step, and after it, as every job does.
-
-    Args:
-        interval: steps, or a share of an epoch from 0 to 1; None for one epoch.
-        per_epoch: steps of an epoch.
-        steps: of the whole job, if known.
-    """
-    every = _interval(interval, per_epoch)
-    return every if steps is None or steps >= every else max(steps - 1, 1)
-
-
-def _interval(interval: float | None, per_epoch: int) -> int:
-    if interval is None or interval <= 0:
-        return per_epoch
-    if isinstance(interval, float) and interval <= 1:
-        return max(int(per_epoch * interval), 1)
-    return min(int(interval), per_epoch)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lawtags_client.closing import closing
 from lawtags_client.json_value import JsonValue
-from lawtags_client.platform.v1_updates import steps_between_validations
+from lawtags_client.platform.validations import steps_between_validations, validation_cost
 from lawtags_client.runs.outputs import JobPlan
 from lawtags_client.runs.overfitting import Overfitting, OverfittingRule
 from lawtags_client.runs.recipe_following import OverfittingSection
@@ -20,11 +20,6 @@ from lawtags_client.runs.tensorboard_log import TensorBoardLog
 from lawtags_client.runs.training_monitor import TrainingMonitor
 
 TENSORBOARD = "tensorboard"
-
-# A validation computes no gradients: a third of the work where all weights are trained. With an adapter,
-# those of the weights are missing in training, too; the median of ten trainings of SmolLM2 on a CPU is .41.
-_VALIDATION_ROW_COST = {"all_weights": 1 / 3}
-_ADAPTER_VALIDATION_COST = 0.41
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +101,12 @@ def monitor_of(job: str, plan: JobPlan, option: OverfittingSection, *, steps: in
     per_epoch = math.ceil(plan.rows.get("training", size) / size)
     interval = plan.hyperparameters.get("val_check_interval")
     method = str(plan.hyperparameters.get("finetuning_type"))
-    row_cost = _VALIDATION_ROW_COST.get(method, _ADAPTER_VALIDATION_COST)
     timer = StepTimer(
         total=steps,
         validate_every=steps_between_validations(
             interval if isinstance(interval, int | float) else None, per_epoch, steps
         ),
-        validation_cost=row_cost * plan.rows.get("validation", 0) / size,
+        validation_cost=validation_cost(method, plan.rows.get("validation", 0) / size),
     )
     rule = None if option.action == "ignore" else OverfittingRule(option.patience, option.rise)
     tokens = plan.tokens.mean * size if plan.tokens.mean else None

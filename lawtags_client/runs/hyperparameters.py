@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from lawtags_client.json_value import JsonRow, JsonValue
-from lawtags_client.platform.v1_updates import steps_between_validations
+from lawtags_client.platform.validations import steps_between_validations
 from lawtags_client.runs.recipe import TrainingSection, merged, nested
 
 V1_NAMES: Mapping[str, str] = {

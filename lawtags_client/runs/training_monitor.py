@@ -125,6 +125,9 @@ class TrainingMonitor:
             self._timer.total = sign.total_steps
         if sign.validate_every is not None:
             self._timer.validate_every = sign.validate_every
+        # Who plans a job knows its rows; a platform tells their share at best.
+        if sign.validation_cost is not None and not self._timer.validation_cost:
+            self._timer.validation_cost = sign.validation_cost
         for metric, step, value in sign.points:
             self._points.setdefault(metric, {})[step + 1] = value
             if metric == VALIDATION:

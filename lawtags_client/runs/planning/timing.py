@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from lawtags_client.platform import TrainingLayout
-from lawtags_client.platform.v1_updates import steps_between_validations
+from lawtags_client.platform.validations import steps_between_validations
 from lawtags_client.runs.hyperparameters import validation_interval
 from lawtags_client.runs.planning.memory import CPU_TOKENS
 from lawtags_client.runs.planning.rates import GpuRate

@@ -208,3 +208,30 @@ def test_durations_are_rounded_up() -> None:
     assert [duration_words(each) for each in (0, 0.2, 59.5, 61, 3600, 3725.1)] == [
         "0:00", "0:01", "1:00", "1:01", "1:00:00", "1:02:06"
     ]  # fmt: skip
+
+
+def test_validations_count_before_the_first_one_has_been_measured() -> None:
+    """24 steps of 2 s, three validations of 14 s; the platform tells what a validation is worth."""
+    now = Now()
+    monitor = TrainingMonitor("cust-1", clock=now)
+    begin, end = now.seconds, now.seconds + 24 * 2.0 + 3 * 14.0
+    for step in range(1, 8):
+        now.seconds = begin + 2.0 * step
+        monitor.update(
+            JobUpdate(
+                "running",
+                steps=step,
+                times=((step - 1, now.seconds),),
+                total_steps=24,
+                validate_every=8,
+                validation_cost=6.5,
+            )
+        )
+        if step >= 5:
+            assert monitor.state().seconds_left == pytest.approx(end - now.seconds, rel=0.1)
+
+
+def test_the_rows_that_a_plan_knows_count_more_than_a_share_that_the_platform_tells() -> None:
+    timer = StepTimer(24, 8, validation_cost=7.0)
+    TrainingMonitor("cust-1", timer=timer).update(JobUpdate("running", steps=1, validation_cost=2.0))
+    assert timer.validation_cost == 7.0

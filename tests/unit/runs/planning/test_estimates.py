@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.platform import TrainingLayout
-from lawtags_client.platform.v1_updates import steps_between_validations
+from lawtags_client.platform.validations import steps_between_validations
 from lawtags_client.runs.hyperparameters import job_hyperparameters, plan_steps, validation_interval
 from lawtags_client.runs.planning.memory import RowLengths, estimate_memory, trained_parameters
 from lawtags_client.runs.planning.rates import rate_of, read_rates
