@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-import tempfile
+import secrets
+import stat
 from pathlib import Path
+
+_LONGEST_PREFIX = 50
+"""Characters of a file's name in that of its temporary file, which may have 255 bytes."""
 
 
 def atomic_write_bytes(path: Path, data: bytes) -> None:
@@ -17,17 +22,45 @@ def atomic_write_bytes(path: Path, data: bytes) -> None:
         data: its content.
     """
     make_folder(path.parent)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    handle, temporary = open_temporary(path)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     sync(path.parent)
+
+
+def open_temporary(path: Path, *, prefix: str | None = None) -> tuple[int, Path]:
+    """Create an empty file that is to replace another one, in the folder of that one.
+
+    It has the permissions of the file that it replaces. A new one has those that the umask allows, since
+    others may be meant to read it; files of ``tempfile`` are for their owner alone.
+
+    Args:
+        path: the file that it is to replace.
+        prefix: of the temporary name; by default, a dot and the name of the file.
+
+    Returns:
+        A descriptor that is open for writing, and the path of the temporary file.
+    """
+    begin = f".{path.name[:_LONGEST_PREFIX]}." if prefix is None else prefix
+    while True:
+        temporary = path.with_name(begin + secrets.token_hex(6))
+        try:
+            handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        except FileExistsError:
+            continue
+        # Where a file system has no permissions, there are none to keep.
+        with contextlib.suppress(OSError):
+            found = path.lstat().st_mode
+            if stat.S_ISREG(found):
+                os.fchmod(handle, stat.S_IMODE(found))
+        return handle, temporary
 
 
 def atomic_write_text(path: Path, text: str) -> None:
@@ -53,6 +86,25 @@ def make_folder(path: Path) -> None:
     path.mkdir(parents=True, exist_ok=True)
     for folder in reversed(missing):
         sync(folder.parent)
+
+
+def publish_folder(complete: Path, target: Path) -> None:
+    """Give a complete folder its final name, with all that is in it on disk.
+
+    A rename alone can survive a power cut that the content of the files does not survive.
+
+    Args:
+        complete: the folder, under a temporary name beside the final one.
+        target: the final name; must be free.
+
+    Raises:
+        OSError: the disk is full, or the name is taken.
+    """
+    for path in (*complete.rglob("*"), complete):
+        if not path.is_symlink():
+            sync(path)
+    complete.rename(target)
+    sync(target.parent)
 
 
 def sync(path: Path) -> None:

@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
 
 from lawtags_client.errors import ConfigurationError, DataError, LawtagsError
-from lawtags_client.files import make_folder, sync
+from lawtags_client.files import make_folder, open_temporary, sync
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -265,26 +264,18 @@ def _write(store: AbstractFileSystem, target: StoreAddress, stream: BinaryIO) ->
         return int(store.size(target.path) or 0)
     path = Path(target.path)
     make_folder(path.parent)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    handle, temporary = open_temporary(path)
     try:
         with os.fdopen(handle, "wb") as out:
             shutil.copyfileobj(stream, out, _CHUNK)
             out.flush()
             os.fsync(out.fileno())
-        # As a file that this user made, not as a temporary one: others of the group read it.
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     sync(path.parent)
     return path.stat().st_size
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
 
 
 # What stores raise beside OSError: for keys that Azure refuses, a connection that breaks off, a Hub that is

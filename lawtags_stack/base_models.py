@@ -13,8 +13,9 @@ from pathlib import Path
 
 from lawtags_client.cache import CACHE_VARIABLE, find_cached
 from lawtags_client.errors import BusyError, ConfigurationError, LawtagsError
-from lawtags_client.files import atomic_write_json, sha256_file
+from lawtags_client.files import atomic_write_json, publish_folder, sha256_file
 from lawtags_client.locks import FolderLock, Holder
+from lawtags_stack.processes.environment import worker_environment
 
 DEFAULT_BASE_MODEL = "huggingfacetb/smollm2-135m-instruct"
 """The name of the stack's default base model."""
@@ -85,7 +86,14 @@ def ensure_default_base_model() -> Path:
 def start_conversion() -> subprocess.Popen[str]:
     """Start a process that converts the default base model, unless it is already converted."""
     command = [sys.executable, "-m", "lawtags_stack.base_models"]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=worker_environment(),
+        text=True,
+    )
 
 
 def convert_default_base_model() -> Path:
@@ -121,7 +129,7 @@ def convert_default_base_model() -> Path:
             atomic_write_json(temporary / _RECORD, record)
             temporary.chmod(0o755)
             shutil.rmtree(folder, ignore_errors=True)
-            temporary.rename(folder)
+            publish_folder(temporary, folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     return folder

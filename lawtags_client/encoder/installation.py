@@ -24,7 +24,7 @@ from pathlib import Path
 
 from lawtags_client.encoder.catalog import CatalogEntry
 from lawtags_client.errors import BusyError, ConfigurationError, DataError, LawtagsError
-from lawtags_client.files import sha256_file
+from lawtags_client.files import publish_folder, sha256_file
 from lawtags_client.locks import FolderLock
 
 _PART = re.compile(r".*\.zip\.\d{3}")
@@ -115,7 +115,7 @@ def _install(entry: CatalogEntry, target: Path, tell: Tell) -> None:
             )
         if os.path.lexists(target):  # an incomplete or damaged one
             target.rename(work / "old")
-        (work / "encoder").rename(target)
+        publish_folder(work / "encoder", target)
 
 
 def _download(packages: Sequence[str], work: Path) -> list[Path]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import BinaryIO
 
 from lawtags_client.errors import DataError
+from lawtags_client.files import open_temporary
 
 
 async def write_pieces(path: Path, pieces: AsyncIterator[bytes]) -> int:
@@ -27,8 +27,7 @@ async def write_pieces(path: Path, pieces: AsyncIterator[bytes]) -> int:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Not in a thread: a task that is cancelled meanwhile would leave it behind, and open.
-        handle, name = tempfile.mkstemp(prefix=".lawtags-", dir=path.parent)
-        temporary = Path(name)
+        handle, temporary = open_temporary(path, prefix=".lawtags-")
         with os.fdopen(handle, "wb") as stream:
             async for piece in pieces:
                 await asyncio.to_thread(stream.write, piece)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 
 _SETTINGS = {
     # Threads that busy-wait for each other halve the speed on a machine with other load. Even 50 us
@@ -20,12 +21,15 @@ _SETTINGS = {
 # A worker reads local folders only. Set here rather than in the worker, since worker code that runs inside
 # another process, as in tests, would take that process offline for good.
 _OFFLINE = {"HF_HUB_OFFLINE": "1"}
+# A worker reads models and rows of others, and asks nobody: it needs no token, key or password.
+_SECRET = re.compile(r"(?:^|_)(?:TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?)(?:_|$)", re.IGNORECASE)
 _KERNELS_KEPT = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")  # of oneDNN, and of torch
 
 
 def worker_environment() -> dict[str, str]:
-    """The environment for a worker: this process's variables, plus defaults for computing, and offline."""
-    return {**_SETTINGS, **os.environ, **_OFFLINE}
+    """The environment for a worker: this process's without secrets, with defaults for computing, offline."""
+    own = {name: value for name, value in os.environ.items() if not _SECRET.search(name)}
+    return {**_SETTINGS, **own, **_OFFLINE}
 
 
 def keep_few_kernels(kept: int = 64) -> None:

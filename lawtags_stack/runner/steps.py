@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lawtags_client.errors import ConfigurationError, ConflictError, LawtagsError, NotFoundError
+from lawtags_client.files import publish_folder
 from lawtags_client.helix.client import Helix
 from lawtags_client.helix.types.jobs import HelixJob, QueuedStep, StepSpec
 from lawtags_client.helix.types.models import HelixModelRequest, ModelChanges
@@ -287,10 +288,10 @@ def _hand_over(result: Path, target: Path) -> None:
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         shutil.copytree(result, temporary)
+        publish_folder(temporary, target)
     except OSError:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    temporary.rename(target)
 
 
 def _lift(target: Path, below: str) -> None:

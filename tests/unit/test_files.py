@@ -11,7 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from lawtags_client.files import atomic_write_bytes, atomic_write_json, atomic_write_text, sha256_file
+from lawtags_client.files import (
+    atomic_write_bytes,
+    atomic_write_json,
+    atomic_write_text,
+    open_temporary,
+    publish_folder,
+    sha256_file,
+)
 
 WRITERS: dict[str, Callable[[Path], None]] = {
     "bytes": lambda path: atomic_write_bytes(path, b"new"),
@@ -107,3 +114,56 @@ def test_json_is_indented_and_has_no_nan(tmp_path: Path) -> None:
 def test_digest_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"a")
     assert sha256_file(tmp_path / "a") == "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o007, 0o660), (0o077, 0o600)])
+def test_new_file_has_the_permissions_that_the_umask_allows(umask: int, mode: int, tmp_path: Path) -> None:
+    script = f"os.umask({umask})\natomic_write_text(Path(sys.argv[1]), 'new')"
+    assert _child(BEGIN + script, tmp_path / "file") == 0
+    assert (tmp_path / "file").stat().st_mode & 0o777 == mode
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664])
+def test_replaced_file_keeps_its_permissions(mode: int, old: Path) -> None:
+    old.chmod(mode)
+    atomic_write_text(old, "new")
+    assert old.stat().st_mode & 0o777 == mode and old.read_text() == "new"
+
+
+def test_link_is_replaced_and_does_not_lend_its_permissions(old: Path) -> None:
+    old.chmod(0o666)
+    link = old.with_name("link")
+    link.symlink_to(old)
+    atomic_write_text(link, "new")
+    assert not link.is_symlink() and old.read_bytes() == b"old"
+    assert link.stat().st_mode & 0o777 != 0o666
+
+
+@pytest.mark.parametrize("name", ["a" * 255, "é" * 127])
+def test_longest_names_can_be_written(name: str, tmp_path: Path) -> None:
+    atomic_write_text(tmp_path / name, "new")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_temporary_files_of_one_name_are_different_files(tmp_path: Path) -> None:
+    made = [open_temporary(tmp_path / "file") for _ in range(3)]
+    for handle, _ in made:
+        os.close(handle)
+    assert len({path for _, path in made}) == 3 and all(path.parent == tmp_path for _, path in made)
+
+
+def test_published_folder_is_on_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    complete, target = tmp_path / ".new", tmp_path / "folder"
+    (complete / "inner").mkdir(parents=True)
+    (complete / "inner" / "weights").write_bytes(b"1")
+    (complete / "config.json").write_bytes(b"2")
+    (complete / "elsewhere").symlink_to(tmp_path / "missing")
+    synced: list[tuple[int, bool]] = []
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append((os.fstat(handle).st_ino, target.exists())))
+    inodes = {path.stat().st_ino for path in (complete, *complete.rglob("[!e]*"))}
+    publish_folder(complete, target)
+    assert {inode for inode, named in synced if not named} == inodes
+    assert [inode for inode, named in synced if named] == [tmp_path.stat().st_ino]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder"]

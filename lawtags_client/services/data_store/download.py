@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from lawtags_client.errors import ConfigurationError, DataError, NotFoundError, ProtocolError
+from lawtags_client.files import open_temporary
 from lawtags_client.services.data_store.contents import ANSWER, SLOWEST, describe
 from lawtags_client.services.data_store.repositories import Repositories, Repository
 from lawtags_client.transport.call import Call
@@ -133,8 +133,7 @@ async def _fetch(
         if there.is_at(entry):
             return there.sha256
     # Not in a thread: whoever is cancelled while waiting for it would leave it behind, and open.
-    handle, name = tempfile.mkstemp(prefix=".lawtags-", dir=target.parent)
-    temporary = Path(name)
+    handle, temporary = open_temporary(target, prefix=".lawtags-")
     try:
         with os.fdopen(handle, "wb") as stream:
             digest = await _receive(http, repository, entry, revision, stream)

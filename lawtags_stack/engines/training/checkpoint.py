@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lawtags_client.errors import LawtagsError
-from lawtags_client.files import make_folder, sync
+from lawtags_client.files import make_folder, publish_folder
 from lawtags_stack.engines.device import random_states, restore_random_states
 
 if TYPE_CHECKING:
@@ -85,11 +85,8 @@ class CheckpointFolder:
         save_file(_optimizer_tensors(optimizer, list(weights)), temporary / _OPTIMIZER)
         save_file(random_states(_device(weights)), temporary / _RANDOM)
         (temporary / _CURSOR).write_text(json.dumps(asdict(cursor), allow_nan=False), "utf-8")
-        for path in (*temporary.iterdir(), temporary):
-            sync(path)
         shutil.rmtree(self._folder / name, ignore_errors=True)
-        temporary.rename(self._folder / name)
-        sync(self._folder)
+        publish_folder(temporary, self._folder / name)
         for older in self._names():
             if older != name:
                 shutil.rmtree(self._folder / older)

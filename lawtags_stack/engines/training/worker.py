@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from lawtags_client.errors import LawtagsError
+from lawtags_client.files import publish_folder
 from lawtags_stack.engines.training.events import Report, TrainerEvent
 from lawtags_stack.engines.training.exhaustion import DISK, exhaustion
 from lawtags_stack.engines.training.job import (
@@ -176,7 +177,7 @@ def run_job(
     if job.keep != "last":
         loop.restore_best()
     model.save(temporary)
-    temporary.rename(folder / RESULT_FOLDER)
+    publish_folder(temporary, folder / RESULT_FOLDER)
     peak = peak_memory(on_cpu=compute.on_cpu)
     report({"event": "phase", "name": "PeakMemory", "detail": f"{peak // 1_000_000} MB ({peak} bytes)"})
     report({"event": "done", "steps": cursor.step, "epochs": cursor.epoch, "seconds": round(seconds, 3)})

@@ -412,3 +412,20 @@ def test_points_carry_the_learning_rate_and_the_norm_of_the_gradient(make_job: M
         learning_rate(job, point["step"], 4) for point in points
     ]
     assert all(point["gradient_norm"] > 0 for point in points)
+
+
+def test_workers_get_no_secret_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = ("HF_TOKEN", "LAWTAGS_LOCAL_TOKEN", "NVIDIA_API_KEY", "WANDB_API_KEY", "LAWTAGS_PII_KEY")
+    secret += ("AWS_SECRET_ACCESS_KEY", "AZURE_STORAGE_SAS_TOKEN", "REDIS_PASSWORD", "db_password")
+    plain = (
+        "CUDA_VISIBLE_DEVICES",
+        "TOKENIZERS_PARALLELISM",
+        "KEYBOARD",
+        "LAWTAGS_CACHE_DIR",
+        "OMP_NUM_THREADS",
+    )
+    for name in (*secret, *plain):
+        monkeypatch.setenv(name, "1")
+    found = worker_environment()
+    assert not [name for name in secret if name in found]
+    assert [name for name in plain if name in found] == list(plain)
