@@ -211,42 +211,42 @@ class NeMo:
 
     @cached_property
     def data_store(self) -> DataStore:
-        """Files."""
+        """The Data Store: uploads and downloads of files."""
         from lawtags_client.services.data_store import DataStore
 
         return DataStore(self._transport.service("data_store"), self)
 
     @cached_property
     def entity_store(self) -> EntityStore:
-        """Namespaces, projects, datasets, models."""
+        """The Entity Store: namespaces, projects, datasets and models."""
         from lawtags_client.services.entity_store import EntityStore
 
         return EntityStore(self._transport.service("entity_store"))
 
     @cached_property
     def customizer(self) -> Customizer:
-        """Training."""
+        """The Customizer: training jobs and their configs."""
         from lawtags_client.services.customizer import Customizer
 
         return Customizer(self._transport.service("customizer"), self)
 
     @cached_property
     def evaluator(self) -> Evaluator:
-        """Scoring."""
+        """The Evaluator: evaluation jobs and their results."""
         from lawtags_client.services.evaluator import Evaluator
 
         return Evaluator(self._transport.service("evaluator"), self)
 
     @cached_property
     def deployments(self) -> Deployments:
-        """Models that are to be served."""
+        """Deployment Management: deploys and removes models."""
         from lawtags_client.services.deployments import Deployments
 
         return Deployments(self._transport.service("deployments"), self)
 
     @cached_property
     def inference(self) -> Inference:
-        """Models that answer."""
+        """Inference: completions, chats and embeddings of served models."""
         from lawtags_client.services.inference import Inference
         from lawtags_client.services.inference.guidance import ServerMemory
 
@@ -255,12 +255,12 @@ class NeMo:
         return Inference(self._transport.service("inference"), self, self._servers.memory)
 
     async def clock_ahead(self) -> float | None:
-        """Seconds by which the platform's clock is ahead of this machine's; None where it does not tell.
+        """Seconds by which the platform's clock is ahead of this machine's; None if it sends no time.
 
-        Read from the ``Date`` header of an answer of the Entity Store, which is exact to the second.
+        It is read from the ``Date`` header of the Entity Store, which has whole seconds.
 
         Raises:
-            LawtagsError: it does not answer.
+            LawtagsError: the Entity Store does not respond.
         """
         from email.utils import parsedate_to_datetime
 

@@ -7,6 +7,7 @@
     + RunInputsError          a run of this name was made from other inputs
     + ClientClosedError       the client is closed
   x DataError                 a row or file cannot be used; names file, line and field
+  x ResourceLimitError        a template, pattern or other untrusted work exceeded a limit
   x TransportError            no usable response arrived
     + ConnectionFailedError   the service could not be reached; nothing was sent
     + DeadlineExceededError   the response did not arrive in time

@@ -24,6 +24,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Unpack, get_args
 
@@ -285,7 +286,7 @@ class Settings:
         Raises:
             ConfigurationError: a key is unknown, a value has the wrong form, or the profile does not exist.
         """
-        environ = os.environ if environ is None else environ
+        given_environ, environ = environ, os.environ if environ is None else environ
         known = {item.name for item in fields(cls)} - {"sources", "profile", "reload"}
         options: dict[str, Any] = dict(overrides)
         refuse_unknown(options, known)
@@ -310,9 +311,9 @@ class Settings:
             values[name] = convert(name, value, source, base)
             sources[name] = source
 
-        def reload() -> Settings:
-            return cls.load(profile, environ=environ, folder=folder, **options)
-
+        # Not a closure, which would keep the settings from being sent to another process; and that one has an
+        # environment of its own.
+        reload = partial(cls.load, profile, environ=given_environ, folder=folder, **options)
         return cls(**values, profile=chosen, sources=sources, reload=reload)
 
 

@@ -16,7 +16,9 @@ __all__ = ["tag_likelihoods"]
 # How tokenizers write the blank before a word, where a server gives tokens as the tokenizer knows them.
 _MARKS = str.maketrans({"\u0120": " ", "\u2581": " ", "\u010a": "\n"})
 # A tag of an answer, whichever way it is written: plain, as a list, as JSON.
-_PIECE = re.compile(r"\s*(?:[-*•]\s+|\(?\d{1,2}[.)]\s+)?([^,;\n\"'`\[\]{}:]+)")
+# Two patterns, so that neither can take more than one pass over a long answer.
+_PIECE = re.compile(r"[^,;\n\"'`\[\]{}:]+")
+_BULLET = re.compile(r"\s*(?:[-*•]\s+|\(?\d{1,2}[.)]\s+)?")
 
 
 def tag_likelihoods(
@@ -37,9 +39,11 @@ def tag_likelihoods(
         return {}
     found: dict[str, float] = {}
     for piece in _PIECE.finditer(choice.text):
-        read = parse_tags(piece[1], vocabulary, 1).tags
+        bullet = _BULLET.match(choice.text, piece.start(), piece.end())
+        begin = bullet.end() if bullet else piece.start()
+        read = parse_tags(choice.text[begin : piece.end()], vocabulary, 1).tags
         if read and read[0] in tags and read[0] not in found:
-            found[read[0]] = _likelihood(spans, piece.start(1), piece.end(1))
+            found[read[0]] = _likelihood(spans, begin, piece.end())
     whole = _likelihood(spans, 0, len(choice.text))
     return {tag: found.get(tag, whole) for tag in tags}
 

@@ -47,7 +47,7 @@ class RowLog:
             # Read before anything is removed: a file of something else must stay unharmed.
             for line, row in enumerate(read_rows(path), 1):
                 number = row.get("row")
-                if not isinstance(number, int):
+                if type(number) is not int:
                     hint = "Pass another file."
                     raise DataError("is not a row of answers", path=path, line=line, field="row", hint=hint)
                 self.rows[number] = row
@@ -86,8 +86,10 @@ class RowLog:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.sync()
-        self._stream.close()
+        try:
+            self.sync()
+        finally:
+            self._stream.close()
 
 
 def _cut_torn_line(path: Path) -> None:

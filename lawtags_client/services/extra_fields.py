@@ -103,7 +103,8 @@ def request_of(kind: type[R], request: R | None, fields: Mapping[str, object]) -
     if unknown:
         raise ConfigurationError(
             f"unknown argument {', '.join(unknown)}",
-            hint="Pass fields that the client does not know in extra_body.",
+            hint=f"A {kind.__name__} has: {', '.join(kind.model_fields)}. "
+            "Pass fields that the client does not know in extra_body.",
         )
     made = model_of(kind, fields)
     _check_name(made)

@@ -26,7 +26,7 @@ def segment(name: str, what: str = "name") -> str:
         what: what it names, for the message.
 
     Raises:
-        ConfigurationError: it is empty, too long, or holds something that would lead elsewhere.
+        ConfigurationError: it is no text, empty, too long, or contains something that would lead elsewhere.
     """
     _check(name, what)
     return quote(name, safe=_RAW)
@@ -38,7 +38,9 @@ def join(*parts: str) -> str:
     Example:
         ``join("/v1/models", "ns", "name@v1")`` gives ``/v1/models/ns/name@v1``.
     """
-    return "".join(part if part.startswith("/") else f"/{segment(part)}" for part in parts)
+    return "".join(
+        part if isinstance(part, str) and part.startswith("/") else f"/{segment(part)}" for part in parts
+    )
 
 
 def file_path(path: str) -> str:
@@ -73,6 +75,10 @@ def _how_to_name(what: str, reference: str) -> str:
 
 def _check(name: str, what: str) -> None:
     problem = None
+    given: object = name
+    if not isinstance(given, str):
+        kind = "None" if given is None else f"of the type {type(given).__name__}"
+        raise ConfigurationError(f"the {what} is {kind}", hint="Pass it as text.")
     if not name:
         problem = "is empty"
     elif len(name.encode("utf-8", "surrogatepass")) > _LONGEST:
@@ -80,9 +86,9 @@ def _check(name: str, what: str) -> None:
     elif set(name) == {"."}:
         problem = "refers to another folder"
     elif found := sorted(set(name) & set("/\\%?#")):
-        problem = f"holds {' '.join(found)}"
+        problem = f"contains {' '.join(found)}"
     elif any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
-        problem = "holds control characters"
+        problem = "contains control characters"
     elif name != name.strip():
         problem = "begins or ends with a space"
     if problem:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from lawtags_client.errors import LawtagsError
+from lawtags_client.errors import DataError, LawtagsError
+from lawtags_client.model_config import read_model_config
 from lawtags_client.runs.tokens import token_counter
 
 __all__ = [
@@ -24,7 +24,6 @@ _FUSED: Mapping[str, tuple[str, ...]] = {
     "linear_fc1": ("gate_proj", "up_proj"),
     "linear_fc2": ("down_proj",),
 }
-_MOST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +122,8 @@ def find_shape(base_model: str, tokenizer: str | None) -> ModelShape | None:
 def read_shape(path: Path) -> ModelShape | None:
     """The shape in a model's ``config.json``; None if there is none that can be read."""
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            return None
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    if not isinstance(content, dict):
+        content = read_model_config(path)
+    except DataError:
         return None
     names = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "vocab_size")
     numbers = []

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from lawtags_client.errors import DataError
 from lawtags_client.json_value import JsonValue
+from lawtags_client.model_config import context_length, read_model_config
 from lawtags_client.weights import tensors
 
 # What a training reads; weights in other formats would only cost space on the platform.
@@ -59,7 +59,7 @@ def inspect(folder: Path) -> Snapshot:
             path=folder,
             hint="Download one with: hf download NAMESPACE/NAME --local-dir FOLDER",
         )
-    longest = _config(files["config.json"]).get("max_position_embeddings")
+    longest = context_length(_checked_config(files["config.json"]))
     types: dict[str, int] = {}
     for path in weights:
         for tensor in tensors(path):
@@ -69,25 +69,19 @@ def inspect(folder: Path) -> Snapshot:
         files={name: _behind_link(path, folder) for name, path in files.items()},
         num_parameters=sum(types.values()),
         precision={"BF16": "bf16", "F16": "fp16"}.get(most, "fp32"),
-        longest=int(longest) if isinstance(longest, int | float) and longest > 0 else _LONGEST,
+        longest=longest or _LONGEST,
     )
 
 
-def _config(path: Path) -> dict[str, JsonValue]:
-    try:
-        config = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot be read: {error}", path=path) from error
-    if not isinstance(config, dict):
-        raise DataError("is not a JSON object", path=path)
+def _checked_config(path: Path) -> dict[str, JsonValue]:
+    config = read_model_config(path)
     if config.get("quantization_config"):
         raise DataError(
             "a quantized checkpoint cannot be trained", path=path, hint="Use the checkpoint in bf16 or fp16."
         )
-    if config.get("model_type") in _UNFIT:
-        raise DataError(
-            f"models of the type {config['model_type']!r} cannot be trained on the platform", path=path
-        )
+    kind = config.get("model_type")
+    if isinstance(kind, str) and kind in _UNFIT:
+        raise DataError(f"models of the type {kind!r} cannot be trained on the platform", path=path)
     return config
 
 

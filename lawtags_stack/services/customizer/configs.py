@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from lawtags_client.errors import BadRequestError, ConflictError, UnprocessableError
 from lawtags_client.json_value import JsonObject, JsonValue
+from lawtags_client.model_config import context_length, read_model_config
 from lawtags_stack.base_models import DEFAULT_BASE_MODEL
 from lawtags_stack.engines.device import AUTO
 from lawtags_stack.entities import EntityKind, EntityTable
@@ -14,7 +15,7 @@ from lawtags_stack.http.query import ListQuery
 from lawtags_stack.http.select import EntityPage, select
 from lawtags_stack.service import StackContext
 from lawtags_stack.services.customizer.records import ConfigRecord
-from lawtags_stack.services.customizer.targets import SEEDED_VERSION, Targets, context_length
+from lawtags_stack.services.customizer.targets import SEEDED_VERSION, Targets
 
 SEEDED_CONFIG = "v1.0.0+cpu"
 """Version of the stack's built-in configs: ``namespace/name@v1.0.0+cpu``."""
@@ -57,7 +58,8 @@ class Configs:
         """Create or update the configs of the built-in targets."""
         for base_model in (DEFAULT_BASE_MODEL, *self._context.options.base_models):
             folder = self._context.options.base_models.get(base_model)
-            longest = context_length(folder) if folder else _LONGEST_SEQUENCE
+            config = read_model_config(folder / "config.json") if folder else {}
+            longest = context_length(config) or _LONGEST_SEQUENCE
             namespace, _, name = base_model.partition("/")
             option: JsonObject = {
                 **_OPTION_DEFAULTS,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import threading
 from collections.abc import Callable
@@ -286,12 +285,6 @@ def count_parameters(folder: Path) -> int:
     """
     check_folder(folder)
     return sum(tensor.size for path in folder.glob("*.safetensors") for tensor in tensors(path))
-
-
-def context_length(folder: Path) -> int:
-    """The context length of a model folder, in tokens."""
-    config: dict[str, int] = json.loads((folder / "config.json").read_text("utf-8"))
-    return int(config.get("max_position_embeddings", 2048))
 
 
 def _public(document: JsonObject) -> JsonObject:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import threading
 import uuid
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from lawtags_client.errors import LawtagsError, NotFoundError, ServerError
+from lawtags_client.errors import DataError, LawtagsError, NotFoundError, ServerError
+from lawtags_client.model_config import context_length, read_model_config
 from lawtags_stack.base_models import (
     DEFAULT_BASE_MODEL,
     default_base_model_folder,
@@ -102,11 +102,9 @@ class NimState:
         converted_on_demand = served.folder is ensure_default_base_model
         folder = default_base_model_folder() if converted_on_demand else served.folder()
         try:
-            config = json.loads((folder / "config.json").read_text("utf-8"))
-        except (OSError, ValueError):
+            return context_length(read_model_config(folder / "config.json"))
+        except DataError:
             return None
-        length = config.get("max_position_embeddings")
-        return int(length) if isinstance(length, int) else None
 
     # Used by Deployment Management
 

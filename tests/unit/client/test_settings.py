@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
+from copy import deepcopy
 from pathlib import Path
 from typing import get_args
 
@@ -235,3 +237,11 @@ def test_a_byte_order_mark_of_the_file_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "lawtags.toml").write_text(text, encoding="utf-8-sig")
     found = Settings.load(profile="cluster", environ={}, folder=tmp_path)
     assert found.platform_url == "http://127.0.0.1:8710"
+
+
+def test_settings_can_be_sent_to_another_process(folder: Path) -> None:
+    settings = Settings.load("cluster", environ={"LAWTAGS_TOKEN": "t"}, folder=folder)
+    sent = pickle.loads(pickle.dumps(settings))
+    assert sent == settings == deepcopy(settings)
+    assert sent.sources == settings.sources
+    assert sent.reload is not None and sent.reload() == settings

@@ -99,3 +99,10 @@ async def test_threshold_without_log_probabilities_is_an_error(tmp_path: Path) -
     nemo = client(lambda _: httpx.Response(200, json={"choices": [choice]}), tmp_path)
     with pytest.raises(ProtocolError, match="log-probabilities"):
         await tag(nemo, title="t", model="m", vocabulary=KNOWN, threshold=0.5)
+
+
+@pytest.mark.parametrize("piece", ["\n", " ", "- ", "1. ", "\n- ", "a,", " \t"])
+def test_long_answers_are_read_in_time(piece: str) -> None:
+    text = piece * (300_000 // len(piece))
+    found = tag_likelihoods(answer(text, {text: -1.0}), ("tax",), KNOWN)
+    assert found == pytest.approx({"tax": math.exp(-1.0)})

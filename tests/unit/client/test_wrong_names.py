@@ -49,3 +49,21 @@ async def test_a_host_that_does_not_resolve_is_told_from_one_that_is_down() -> N
         with pytest.raises(ConnectionFailedError) as caught:
             await nemo.customizer.jobs.get("cust-1")
         assert hint in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("wrong", [None, 7, b"cust-1", Path("cust-1")])
+async def test_a_name_that_is_no_text_is_refused(wrong: object, tmp_path: Path) -> None:
+    script = Script([httpx.Response(500)])
+    with pytest.raises(ConfigurationError, match=r"the name is (None|of the type)"):
+        await client(script, tmp_path).customizer.jobs.get(wrong)  # type: ignore[arg-type]
+    assert not script.requests
+
+
+async def test_an_unknown_argument_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+    script = Script([httpx.Response(500)])
+    with pytest.raises(ConfigurationError, match="unknown argument title") as caught:
+        await client(script, tmp_path).entity_store.namespaces.create(title="law")
+    assert "NamespaceRequest has: id, " in (caught.value.hint or "") and "extra_body" in (
+        caught.value.hint or ""
+    )
+    assert not script.requests
