@@ -70,7 +70,7 @@ def demo(
     from lawtags_client.curation.read.sources import find_sources
     from lawtags_client.runs.gates import require_verdict
     from lawtags_client.runs.outputs import EvaluateOutput
-    from lawtags_client.runs.recipe import load_recipe
+    from lawtags_client.runs.recipe_loading import load_recipe
     from lawtags_client.runs.repeats import find_repeats
     from lawtags_client.runs.run_request import OnNameTaken, RunRequest
     from lawtags_client.runs.tagger import asks_model

@@ -77,7 +77,8 @@ class HelixDemo:
             settings: changes of the recipe, as nested mappings.
         """
         from lawtags_client.runs.migration import migrate_recipe
-        from lawtags_client.runs.recipe import load_recipe, merged
+        from lawtags_client.runs.recipe import merged
+        from lawtags_client.runs.recipe_loading import load_recipe
 
         base: JsonObject = {"model": {"config": f"{BASE_MODEL}@helix"}}
         return migrate_recipe(load_recipe("smollm2-demo", merged(base, settings))).recipe

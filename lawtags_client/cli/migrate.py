@@ -42,7 +42,8 @@ def migrate(
     from lawtags_client.files import atomic_write_text
     from lawtags_client.runs.facts import RunFacts
     from lawtags_client.runs.migration import changes_as_json, migrate_recipe
-    from lawtags_client.runs.recipe import bundled, load_recipe, parse_recipe
+    from lawtags_client.runs.recipe import parse_recipe
+    from lawtags_client.runs.recipe_loading import bundled, load_recipe
     from lawtags_client.terminal import escape_controls
 
     folder = Path(source)

@@ -21,7 +21,7 @@ app = typer.Typer(help="Recipes: start one, check it, complete it in an editor."
 @command
 def ls(session: Session) -> None:
     """List the recipes that come with lawtags. Example: lawtags recipe ls"""
-    from lawtags_client.runs.recipe import bundled, load_recipe
+    from lawtags_client.runs.recipe_loading import bundled, load_recipe
 
     recipes = [load_recipe(name) for name in bundled()]
     if session.json:
@@ -55,9 +55,11 @@ def new(
     if session.json:
         session.emit({"files": [str(path) for path in written]})
         return
+    # A name that begins with a dash would be an option.
+    named = file if not str(file).startswith("-") else f"./{file}"
     session.say(
         f"Wrote {written[0]}, and {written[1].name} for editors. "
-        f"Next: lawtags recipe check {shlex.quote(str(file))}"
+        f"Next: lawtags recipe check {shlex.quote(str(named))}"
     )
 
 

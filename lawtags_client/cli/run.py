@@ -182,7 +182,8 @@ def loaded_recipe(
     """A recipe with the values of ``--set``, and the hardware of ``--rates`` and ``--gpu``."""
     from lawtags_client.cli.overrides import parse_settings
     from lawtags_client.runs.planning.rates import read_rates
-    from lawtags_client.runs.recipe import load_recipe, merged
+    from lawtags_client.runs.recipe import merged
+    from lawtags_client.runs.recipe_loading import load_recipe
 
     values = parse_settings(settings or [])
     if rates is not None or gpu is not None:

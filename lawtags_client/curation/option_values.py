@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TypeVar
@@ -11,6 +12,7 @@ from lawtags_client.errors import ConfigurationError
 
 T = TypeVar("T")
 
+_LARGEST_INTEGER = 2**53 - 1
 _NO_GROUPS: Mapping[str, type[object]] = MappingProxyType({})
 
 
@@ -66,6 +68,10 @@ def _value(kind: str, value: object, place: str) -> object:
         raise wrong("a whole number")
     if bare == "float" and not number:
         raise wrong("a number")
+    if bare in ("int", "float") and not math.isfinite(value):  # type: ignore[arg-type]
+        raise wrong("a finite number")
+    if bare == "int" and abs(value) > _LARGEST_INTEGER:  # type: ignore[arg-type]
+        raise wrong(f"at most {_LARGEST_INTEGER}")
     if bare.startswith("tuple["):
         if not isinstance(value, list | tuple) or not all(isinstance(part, str) for part in value):
             raise wrong("a list of strings")

@@ -79,7 +79,7 @@ class PiiOptions:
         unknown = sorted(set(self.entities) - set(ENTITIES))
         if unknown:
             raise ConfigurationError(
-                f"unknown kinds of personal data: {', '.join(unknown)}", hint=f"Known: {', '.join(ENTITIES)}."
+                f"pii.entities cannot be {', '.join(unknown)}", hint=f"Known: {', '.join(ENTITIES)}."
             )
         if strange := sorted(set(self.domains) - set(DOMAINS)):
             raise ConfigurationError(
@@ -198,14 +198,16 @@ class SplitOptions:
     def __post_init__(self) -> None:
         _one_of("split.by", self.by, SplitBy)
         shares = (self.training, self.validation, self.testing)
-        if not all(math.isfinite(share) and share >= 0 for share in shares) or self.training <= 0:
-            raise ConfigurationError(
-                "the shares of a split must not be negative, and training must be above 0",
-                hint="For example training 0.8, validation 0.1, testing 0.1.",
-            )
+        for name, share in zip(("training", "validation", "testing"), shares, strict=True):
+            if not math.isfinite(share) or share < 0 or (share == 0 and name == "training"):
+                bound = "above 0" if name == "training" else "at least 0"
+                raise ConfigurationError(
+                    f"split.{name} must be {bound}",
+                    hint=f"It is {share:g}. For example training 0.8, validation 0.1, testing 0.1.",
+                )
         if max(shares) > 1 and any(0 < share < 1 for share in shares):
             raise ConfigurationError(
-                f"the shares of the split mix percents and fractions: {', '.join(f'{s:g}' for s in shares)}",
+                f"the shares of split mix percents and fractions: {', '.join(f'{s:g}' for s in shares)}",
                 hint="Write all three as fractions, e.g. 0.9, 0.05 and 0.05, or all three as percents.",
             )
         _at_least("split.few_rows", self.few_rows, 0)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lawtags_client.json_value import JsonObject
-from lawtags_client.runs.recipe import load_recipe, merged, nested
+from lawtags_client.runs.recipe import merged, nested
+from lawtags_client.runs.recipe_loading import load_recipe
 from lawtags_client.runs.tokens import TokenCounter, token_counter
 
 if TYPE_CHECKING:

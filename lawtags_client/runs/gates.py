@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lawtags_client.errors import ConfigurationError, GateNotPassedError, RowsFailedError
+from lawtags_client.errors import ConfigurationError, GateNotPassedError, RecipeError, RowsFailedError
 from lawtags_client.runs.metrics import Difference, JudgedGate, Metrics
 from lawtags_client.runs.outputs import EvaluateOutput
 from lawtags_client.runs.planning.rates import HourlyPrice
 from lawtags_client.runs.recipe import Gate
-from lawtags_client.runs.recipe_faults import nearest
+from lawtags_client.runs.recipe_faults import CORRECT, RecipeFault, nearest
 from lawtags_client.runs.repeats import RepeatedDifference, RepeatedVerdict
 from lawtags_client.runs.verdict import COMPARED, SYSTEMS, in_words, remedy
 
@@ -36,33 +36,43 @@ def check_gates(gates: Sequence[Gate]) -> None:
         gates: of a recipe.
 
     Raises:
-        ConfigurationError: one names no system or figure, or its bound is out of the figure's range.
+        RecipeError: one names no system or figure, or its bound is out of the figure's range.
     """
     for number, gate in enumerate(gates):
-        place = f"gates[{number}]"
-        for name in filter(None, (gate.system, gate.better_than)):
-            if name not in SYSTEMS:
-                raise _unknown(f"{place}: there is no system {name!r}", name, list(SYSTEMS))
-        if gate.better_than is not None and gate.metric != MCNEMAR:
-            figures: Sequence[str] = COMPARED
-        else:
-            figures = _OF_A_TAG if gate.tag is not None else (*_SHARES, *_COUNTS, *_OTHERS)
-        if gate.metric not in figures:
-            raise _unknown(
-                f"{place}: there is no such figure to judge by: {gate.metric!r}", gate.metric, figures
+        if (fault := gate_fault(gate, number)) is not None:
+            raise RecipeError([fault.told("the recipe", {})], hint=CORRECT)
+
+
+def gate_fault(gate: Gate, number: int) -> RecipeFault | None:
+    """Why no verdict can be judged by a gate; None if one can.
+
+    Args:
+        gate: of a recipe.
+        number: its index in the list.
+    """
+    for key, name in (("system", gate.system), ("better_than", gate.better_than)):
+        if name is not None and name not in SYSTEMS:
+            return _unknown(number, key, "there is no such system", name, list(SYSTEMS))
+    if gate.better_than is not None and gate.metric != MCNEMAR:
+        figures: Sequence[str] = COMPARED
+    else:
+        figures = _OF_A_TAG if gate.tag is not None else (*_SHARES, *_COUNTS, *_OTHERS)
+    if gate.metric not in figures:
+        return _unknown(number, "metric", "there is no such figure to judge by", gate.metric, figures)
+    for side, bound in (("at_least", gate.at_least), ("at_most", gate.at_most)):
+        if bound is not None and gate.metric in _FROM_0_TO_1 and not 0 <= bound <= 1:
+            return RecipeFault(
+                ("gates", number, side), f"is {bound:g}, and {gate.metric} is from 0 to 1, such as 0.6"
             )
-        for side, bound in (("at_least", gate.at_least), ("at_most", gate.at_most)):
-            if bound is not None and gate.metric in _FROM_0_TO_1 and not 0 <= bound <= 1:
-                raise ConfigurationError(
-                    f"{place}: {side} is {bound:g}, and {gate.metric} is from 0 to 1",
-                    hint=f"Set {side} to a number from 0 to 1, such as 0.6.",
-                )
+    return None
 
 
-def _unknown(message: str, asked: str, known: Sequence[str]) -> ConfigurationError:
-    alike = nearest(asked, known)
-    meant = f"Did you mean {alike}? " if alike else ""
-    return ConfigurationError(message, hint=f"{meant}Known: {', '.join(known)}.")
+def _unknown(number: int, key: str, message: str, asked: str, known: Sequence[str]) -> RecipeFault:
+    return RecipeFault(
+        ("gates", number, key),
+        f"{message}: {asked!r}; known: {', '.join(known)}",
+        meant=nearest(asked, known),
+    )
 
 
 def judge(gates: Sequence[Gate], metrics: Metrics) -> list[JudgedGate]:

@@ -7,23 +7,25 @@ ignored costs a GPU job.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
-from lawtags_client.errors import ConfigurationError, RecipeError
 from lawtags_client.json_value import JsonObject, JsonRow, JsonValue
-from lawtags_client.runs.recipe_curation import curation_faults, curation_remedy
-from lawtags_client.runs.recipe_faults import faults_of, names, nearest, remedy
+from lawtags_client.runs.recipe_faults import faults_of, faulty, remedy
 from lawtags_client.runs.recipe_following import MlflowSection, OverfittingSection, WandbSection
 from lawtags_client.runs.recipe_hardware import HardwareSection
 from lawtags_client.runs.recipe_section import Section
 from lawtags_client.runs.recipe_text import RecipeText
 
-__all__ = ["Gate", "Recipe", "TrainingSection", "find_recipe", "load_recipe", "parse_recipe"]
-
 SCHEMA_VERSION = 1
+Optimizer = Literal[
+    "adam_with_cosine_annealing",
+    "adam_with_flat_lr",
+    "adamw_with_cosine_annealing",
+    "adamw_with_flat_lr",
+]
 RepeatedSystems = Literal["local", "all"]
 
 
@@ -71,14 +73,15 @@ class TrainingSection(Section):
         epochs: passes over the training rows.
         batch_size: rows per optimizer step, over all GPUs; at most the number of validation rows.
         learning_rate: at its highest, after the warm-up.
-        min_learning_rate: where the cosine ends; a tenth of ``learning_rate`` by default, and for 0 on v1.
+        min_learning_rate: where the cosine ends, below ``learning_rate``; a tenth of it by default, and for
+            0 on v1.
         warmup_steps: steps in which the learning rate rises; a tenth of all by default.
         max_steps: optimizer steps at which the training ends, whatever is left of the epochs.
         token_budget: most training tokens to see, counted over all epochs; it lowers ``max_steps``.
         weight_decay: of the optimizer.
         adam_beta1: of the optimizer; with a cosine only.
         adam_beta2: of the optimizer; with a cosine only.
-        optimizer: ``adamw_with_cosine_annealing``, ``adamw_with_flat_lr``, or the same with ``adam``.
+        optimizer: with which schedule of the learning rate.
         val_check_interval: steps between validations, or the share of an epoch from 0.1 to 1.0; at least
             once per epoch. A run that ends before the first one validates at its end.
         log_every_n_steps: steps between two points of the training loss.
@@ -105,10 +108,10 @@ class TrainingSection(Section):
     weight_decay: float | None = Field(default=None, ge=0)
     adam_beta1: float | None = Field(default=None, ge=0, lt=1)
     adam_beta2: float | None = Field(default=None, ge=0, lt=1)
-    optimizer: str | None = None
-    val_check_interval: float | int | None = None
+    optimizer: Optimizer | None = None
+    val_check_interval: float | int | None = Field(default=None, gt=0)
     log_every_n_steps: int | None = Field(default=None, ge=1)
-    seed: int = 42
+    seed: int = Field(default=42, ge=0)
     adapter_dim: int = Field(default=16, ge=1)
     alpha: int = Field(default=32, ge=1)
     adapter_dropout: float | None = Field(default=None, ge=0, lt=1)
@@ -117,6 +120,23 @@ class TrainingSection(Section):
     precision: Literal["bf16", "bf16-mixed", "fp16", "fp32", "fp8", "fp8-mixed"] | None = None
     max_seq_length: int | None = Field(default=None, ge=1)
     gradient_clip: float | None = Field(default=None, gt=0)
+
+    @field_validator("min_learning_rate")
+    @classmethod
+    def _is_lower(cls, value: float | None, known: ValidationInfo) -> float | None:
+        highest = known.data.get("learning_rate")
+        if value is not None and highest is not None and value >= highest:
+            raise PydanticCustomError("lower_rate", "must be lower than learning_rate")
+        return value
+
+    @field_validator("val_check_interval")
+    @classmethod
+    def _is_steps_or_a_share(cls, value: float | None) -> float | None:
+        if value is not None and value > 1 and value != int(value):
+            raise PydanticCustomError(
+                "interval", "must be a whole number of steps, or a share of an epoch up to 1.0"
+            )
+        return value
 
 
 class RetrieverSection(Section):
@@ -283,63 +303,6 @@ class Recipe(Section):
         return content
 
 
-def bundled() -> dict[str, Path]:
-    """Recipes that come with lawtags, by name."""
-    return {path.stem: path for path in sorted((Path(__file__).parent / "recipes").glob("*.yaml"))}
-
-
-def load_recipe(source: str | Path, overrides: JsonObject | None = None) -> Recipe:
-    """Read a recipe from a file, or one of the bundled ones by its name.
-
-    Args:
-        source: path of a YAML file, or a bundled name such as ``smollm2-demo``.
-        overrides: values that replace the file's, as a nested mapping.
-
-    Raises:
-        ConfigurationError: the file is missing, or is not YAML.
-        RecipeError: it has unknown or wrong keys.
-    """
-    path = find_recipe(source)
-    text = RecipeText.read(path)
-    content = text.content()
-    if content.get("schema_version") != SCHEMA_VERSION:
-        found = content.get("schema_version")
-        told = "missing" if found is None else f"{found!r}; expected {SCHEMA_VERSION}"
-        raise ConfigurationError(
-            f"{text.place(('schema_version',))}: schema_version is {told}",
-            hint=f"Write schema_version: {SCHEMA_VERSION} in its first line.",
-        )
-    recipe = parse_recipe(merged(content, overrides or {}), where=text, overrides=overrides)
-    if faults := curation_faults(recipe.curation, names(Recipe)):
-        raise RecipeError(
-            [fault.told(text, overrides or {}) for fault in faults], hint=curation_remedy(faults)
-        )
-    return recipe
-
-
-def find_recipe(source: str | Path) -> Path:
-    """The file of a recipe.
-
-    Args:
-        source: its path, or a bundled name.
-
-    Raises:
-        ConfigurationError: there is none.
-    """
-    path = Path(source)
-    if path.is_file():
-        return path
-    known = bundled()
-    if str(source) in known:
-        return known[str(source)]
-    alike = nearest(str(source), known)
-    meant = f"Did you mean {alike}? " if alike else ""
-    raise ConfigurationError(
-        f"there is no recipe {str(source)!r}",
-        hint=f"{meant}Pass a YAML file, or one of: {', '.join(known) or 'none bundled'}",
-    )
-
-
 def parse_recipe(
     content: JsonObject, *, where: RecipeText | str = "recipe", overrides: JsonObject | None = None
 ) -> Recipe:
@@ -357,9 +320,7 @@ def parse_recipe(
         return Recipe.model_validate(content)
     except ValidationError as problem:
         faults = faults_of(problem, Recipe)
-        raise RecipeError(
-            [fault.told(where, overrides or {}) for fault in faults], hint=remedy(faults, Recipe)
-        ) from None
+        raise faulty(faults, where, overrides or {}, hint=remedy(faults, Recipe)) from None
 
 
 def merged(base: JsonObject, over: JsonObject) -> JsonRow:

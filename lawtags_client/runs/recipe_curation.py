@@ -9,8 +9,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, get_type_hints
 
 from lawtags_client.errors import LawtagsError
-from lawtags_client.json_value import JsonObject
-from lawtags_client.runs.recipe_faults import RecipeFault, dotted, unknown_key
+from lawtags_client.json_value import JsonObject, JsonRow
+from lawtags_client.runs.recipe_faults import CORRECT, RecipeFault, dotted, unknown_key
 from lawtags_client.runs.recipe_text import Location
 
 if TYPE_CHECKING:
@@ -32,21 +32,43 @@ def curation_faults(
     """
     from lawtags_client.curation import CurationOptions
 
-    found = [
-        unknown_key((SECTION, *location), known, elsewhere)
-        for location, known in _unknown(CurationOptions, curation)
-    ]
-    if found:
-        return found
+    unknown = _unknown(CurationOptions, curation)
+    found = [unknown_key((SECTION, *location), known, elsewhere) for location, known in unknown]
+    for location, _ in unknown:
+        curation = _without(curation, location)
     pii = curation.get("pii")
     if keyless and isinstance(pii, Mapping) and pii.get("action") == "hash":
         curation = {**curation, "pii": {"key": "from the environment", **pii}}
+    while (problem := _problem(curation)) is not None:
+        hint = f" ({problem.hint})" if problem.hint else ""
+        location = _named(problem.message, curation)
+        told = problem.message.removeprefix(f"{SECTION}.").removeprefix(f"{dotted(location)} ")
+        found.append(RecipeFault((SECTION, *location), f"{told}{hint}"))
+        if not location:
+            break
+        # The reading ends at the first wrong value; without that one, it gets to the next.
+        curation = _without(curation, location)
+    return found
+
+
+def _problem(curation: JsonObject) -> LawtagsError | None:
+    from lawtags_client.curation import CurationOptions
+
     try:
         CurationOptions.from_dict(curation)
     except LawtagsError as problem:
-        hint = f" ({problem.hint})" if problem.hint else ""
-        return [RecipeFault(_named(problem.message, curation), f"{problem.message}{hint}")]
-    return []
+        return problem
+    return None
+
+
+def _without(values: JsonObject, location: Location) -> JsonRow:
+    """A copy of a section that lacks one option."""
+    first, *rest = location
+    copy = dict(values)
+    inner = copy.pop(str(first))
+    if rest and isinstance(inner, Mapping):
+        copy[str(first)] = _without(inner, tuple(rest))
+    return copy
 
 
 def curation_remedy(faults: Sequence[RecipeFault]) -> str:
@@ -58,7 +80,7 @@ def curation_remedy(faults: Sequence[RecipeFault]) -> str:
         f"Known options of {dotted(section)}: {', '.join(_fields(_group(CurationOptions, section[1:])))}."
         for section in sections
     ]
-    return " ".join(hints) or "Correct each value that is named above."
+    return " ".join([*hints, *([CORRECT] if any(not fault.unknown for fault in faults) else [])])
 
 
 def groups_of(cls: type[DataclassInstance]) -> dict[str, type[DataclassInstance]]:
@@ -96,7 +118,7 @@ def _group(cls: type[DataclassInstance], section: Location) -> type[DataclassIns
 
 
 def _named(message: str, curation: JsonObject) -> Location:
-    """The option that a message is about: the first of its dotted words that the section has."""
+    """The option that a message is about: the first of its dotted words that the section has; or none."""
     for word in re.findall(r"[a-z_]+(?:\.[a-z_]+)*", message):
         location: list[str] = []
         inner: object = curation
@@ -106,5 +128,5 @@ def _named(message: str, curation: JsonObject) -> Location:
             location.append(part)
             inner = inner[part]
         else:
-            return (SECTION, *location)
-    return (SECTION,)
+            return tuple(location)
+    return ()

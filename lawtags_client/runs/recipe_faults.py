@@ -10,6 +10,8 @@ from typing import get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from lawtags_client.errors import RecipeError
+from lawtags_client.runs.recipe_messages import message_of, place_of
 from lawtags_client.runs.recipe_text import Location, RecipeText
 
 _ALIASES: Mapping[str, str] = {
@@ -61,6 +63,8 @@ _FORMS: Mapping[str, str] = {
 }
 """What a value has to look like, in place of its regular expression."""
 
+CORRECT = "Correct what is named above."
+
 
 @dataclass(frozen=True, slots=True)
 class RecipeFault:
@@ -94,24 +98,47 @@ class RecipeFault:
 
 
 def faults_of(problem: ValidationError, root: type[BaseModel]) -> list[RecipeFault]:
-    """The faults that a check of a recipe found.
+    """The faults that a check of a recipe found, one per place.
 
     Args:
         problem: of pydantic.
         root: the class of the whole recipe.
     """
-    return [
-        unknown_key(error["loc"], options_at(root, error["loc"][:-1]), names(root))
-        if error["type"] == "extra_forbidden"
-        else RecipeFault(error["loc"], _message(error))
-        for error in problem.errors(include_url=False, include_context=False)
-    ]
+    found: dict[Location, RecipeFault] = {}
+    for error in problem.errors(include_url=False):
+        place = place_of(error)
+        found.setdefault(
+            place,
+            unknown_key(place, options_at(root, place[:-1]), names(root))
+            if error["type"] == "extra_forbidden"
+            else RecipeFault(place, _message(error)),
+        )
+    return list(found.values())
+
+
+def faulty(
+    faults: Sequence[RecipeFault], where: RecipeText | str, overrides: object, *, hint: str
+) -> RecipeError:
+    """The error of a wrong recipe: its faults in the order of the lines, and those of ``--set`` at the end.
+
+    Args:
+        faults: what is wrong.
+        where: the file, or what else the recipe comes from.
+        overrides: what comes from ``--set`` instead.
+        hint: what to do about it.
+    """
+
+    def order(fault: RecipeFault) -> tuple[bool, tuple[int, int]]:
+        position = None if isinstance(where, str) else where.position(fault.location)
+        return _is_overridden(fault.location, overrides), position or (0, 0)
+
+    return RecipeError([fault.told(where, overrides) for fault in sorted(faults, key=order)], hint=hint)
 
 
 def _message(error: ErrorDetails) -> str:
     if error["type"] == "string_pattern_mismatch":
         return _FORMS.get(dotted(error["loc"]), error["msg"])
-    return error["msg"]
+    return message_of(error)
 
 
 def unknown_key(
@@ -160,7 +187,7 @@ def remedy(faults: Sequence[RecipeFault], root: type[BaseModel]) -> str:
         f"Known options of {dotted(section)}: {', '.join(options_at(root, section))}." for section in sections
     ]
     if any(not fault.unknown for fault in faults):
-        hints.append("Correct each value that is named above.")
+        hints.append(CORRECT)
     return " ".join(hints)
 
 

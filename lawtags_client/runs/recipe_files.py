@@ -10,7 +10,8 @@ from pathlib import Path
 from lawtags_client.errors import ConfigurationError, RecipeError
 from lawtags_client.files import atomic_write_text
 from lawtags_client.json_value import JsonObject
-from lawtags_client.runs.recipe import Recipe, find_recipe, load_recipe
+from lawtags_client.runs.recipe import Recipe
+from lawtags_client.runs.recipe_loading import find_recipe, load_recipe
 from lawtags_client.runs.recipe_schema import FILE, MODELINE, recipe_schema
 
 _NAME = re.compile(r"^name: .*$", re.MULTILINE)

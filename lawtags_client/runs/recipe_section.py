@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from typing import get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 _LARGEST_INTEGER = 2**53 - 1
@@ -17,10 +19,16 @@ class Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _is_exact_everywhere(cls, value: object) -> object:
+    def _is_exact_everywhere(cls, value: object, field: ValidationInfo) -> object:
+        if isinstance(value, bool):
+            annotation = cls.model_fields[field.field_name or ""].annotation
+            if {int, float} & {annotation, *get_args(annotation)}:
+                raise PydanticCustomError(
+                    "truth", "must be a number; YAML reads yes, on, no and off as true and false"
+                )
         # Estimates reckon in doubles, and so do many servers that read the JSON of a job.
-        if isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
+        elif isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
             raise PydanticCustomError(
-                "integer_size", f"Input should be an integer of at most {_LARGEST_INTEGER}, as in JSON"
+                "integer_size", f"must be a whole number of at most {_LARGEST_INTEGER}, as in JSON"
             )
         return value

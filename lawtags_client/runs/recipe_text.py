@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from lawtags_client.errors import ConfigurationError
+from lawtags_client.errors import ConfigurationError, RecipeError
 from lawtags_client.json_value import JsonRow
 
 _LONGEST = 1 << 20
@@ -37,7 +37,8 @@ class RecipeText:
         """Read a file.
 
         Raises:
-            ConfigurationError: it is too large, is not YAML, or has a key twice.
+            ConfigurationError: it is too large, or is not YAML.
+            RecipeError: it has keys twice.
         """
         if path.stat().st_size > _LONGEST:
             raise ConfigurationError(
@@ -60,9 +61,12 @@ class RecipeText:
                 hint="Write the values out.",
             )
         found = cls(path, text, root)
-        for number, key, first in _repeated(root):
-            raise ConfigurationError(
-                f"{path}:{number}: {key} is there twice; it is in line {first}, too",
+        if repeated := sorted(_repeated(root)):
+            raise RecipeError(
+                [
+                    f"{path}:{number}: {key} is there twice; it is in line {first}, too"
+                    for number, key, first in repeated
+                ],
                 hint="YAML would take the last one. Remove one of them.",
             )
         return found
@@ -98,26 +102,38 @@ class RecipeText:
 
     def line(self, location: Sequence[int | str]) -> int | None:
         """The line of a value's key, or of the innermost section around it; None for the whole file."""
-        node, line = self.root, None
+        position = self.position(location)
+        return position[0] if position is not None else None
+
+    def position(self, location: Sequence[int | str]) -> tuple[int, int] | None:
+        """Line and column of a value's key, or of the innermost section around it; None for the file."""
+        node, position = self.root, None
         for part in location:
             found = _child(node, part)
             if found is None:
                 break
-            line, node = found
-        return line
+            key, node = found
+            position = key.start_mark.line + 1, key.start_mark.column
+        return position
 
 
 _HINT = "See the key reference, or begin with: lawtags recipe new FILE"
 
 
-def _child(node: yaml.Node | None, part: int | str) -> tuple[int, yaml.Node] | None:
+def _child(node: yaml.Node | None, part: int | str) -> tuple[yaml.Node, yaml.Node] | None:
+    """The node of a key, and that of its value; of an entry of a list, its value twice."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value == str(part):
-                return key.start_mark.line + 1, value
+                return key, value
+        for key, value in node.value:
+            if key.tag.endswith(":merge"):
+                others = value.value if isinstance(value, yaml.SequenceNode) else [value]
+                if found := next(filter(None, (_child(other, part) for other in others)), None):
+                    return found
     if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
         value = node.value[part]
-        return value.start_mark.line + 1, value
+        return value, value
     return None
 
 

@@ -57,15 +57,15 @@ class PromptStyle:
     def __post_init__(self) -> None:
         if self.order not in get_args(Order):
             raise ConfigurationError(
-                f"unknown order of tags: {self.order!r}", hint=f"Known: {', '.join(get_args(Order))}."
+                f"style.order cannot be {self.order!r}", hint=f"Known: {', '.join(get_args(Order))}."
             )
         if self.shortlist < 0:
-            raise ConfigurationError("the shortlist cannot be shorter than 0 tags", hint="0 means none.")
+            raise ConfigurationError("style.shortlist must be at least 0", hint="0 means none.")
         if self.max_tokens < 1:
-            raise ConfigurationError("a prompt needs at least one token", hint="Raise max_tokens.")
+            raise ConfigurationError("style.max_tokens must be at least 1", hint="96 is usual.")
         if self.separator.strip() not in (",", ";"):
             raise ConfigurationError(
-                f"tags cannot be separated by {self.separator!r}", hint="Use a comma or a semicolon."
+                f"style.separator cannot be {self.separator!r}", hint="Use a comma or a semicolon."
             )
 
 

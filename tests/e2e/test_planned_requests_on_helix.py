@@ -20,7 +20,7 @@ from lawtags_client.platform.helix import HelixPlatform
 from lawtags_client.runs.pipeline import stages
 from lawtags_client.runs.planned import take_over_curation
 from lawtags_client.runs.progress import LoggedProgress
-from lawtags_client.runs.recipe import load_recipe
+from lawtags_client.runs.recipe_loading import load_recipe
 from lawtags_client.runs.run import execute
 from lawtags_stack.service import StackOptions
 from lawtags_stack.stack import StackThread

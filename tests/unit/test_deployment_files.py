@@ -89,7 +89,7 @@ def test_compose_commands_are_commands_of_lawtags_and_dask() -> None:
 
 
 def test_no_service_of_compose_needs_a_tokenizer_that_is_in_the_volume_of_another() -> None:
-    from lawtags_client.runs.recipe import load_recipe
+    from lawtags_client.runs.recipe_loading import load_recipe
 
     services = compose()["services"]
     assert "model.tokenizer=null" in services["run"]["command"]

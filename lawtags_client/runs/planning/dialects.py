@@ -54,8 +54,6 @@ def _v1(training: TrainingSection, config: TrainingConfig) -> Iterator[tuple[Lev
     if training.min_learning_rate == 0 and not flat:
         tenth = f"{training.learning_rate / 10:.6g}"
         yield "warning", "min_learning_rate", f"v1 takes 0 for a tenth of learning_rate, {tenth}."
-    if training.min_learning_rate is not None and training.min_learning_rate >= training.learning_rate:
-        yield "warning", "min_learning_rate", "It must be lower than learning_rate."
     if flat:
         for key in ("min_learning_rate", "adam_beta1", "adam_beta2"):
             if getattr(training, key) is not None:

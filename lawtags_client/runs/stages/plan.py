@@ -217,6 +217,11 @@ def _check(recipe: Recipe, config: TrainingConfig, rows: Mapping[str, int]) -> N
         require_price(rate_of(recipe.hardware).hourly(layout.gpus * layout.nodes))
     if config.dialect == "helix":
         _check_on_helix(recipe, config)
+    elif training.method != "all_weights" and training.adapter_dim & (training.adapter_dim - 1):
+        raise ConfigurationError(
+            f"adapter_dim {training.adapter_dim} is no power of two, which the Customizer requires",
+            hint=f"Add --set training.adapter_dim={_power_of_two(training.adapter_dim)}.",
+        )
     if training.batch_size > rows["validation"]:
         raise ConfigurationError(
             f"batch_size {training.batch_size} is larger than the {rows['validation']} validation rows, "

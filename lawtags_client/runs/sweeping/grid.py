@@ -8,10 +8,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lawtags_client.errors import ConfigurationError, RecipeError
+from lawtags_client.errors import ConfigurationError
 from lawtags_client.json_value import JsonObject, JsonRow, JsonValue
-from lawtags_client.runs.recipe import Recipe, merged, nested, parse_recipe
-from lawtags_client.runs.recipe_curation import curation_faults, curation_remedy
+from lawtags_client.runs.recipe import Recipe, merged, nested
+from lawtags_client.runs.recipe_loading import validated_recipe
 
 SEED = "training.seed"
 _MOST = 1000
@@ -83,10 +83,7 @@ def recipe_of(recipe: Recipe, point: SweepPoint, *, max_steps: int | None = None
     if max_steps is not None:
         over = merged(over, {"training": {"max_steps": max_steps}})
     content: JsonRow = merged(recipe.model_dump(mode="json"), over)
-    found = parse_recipe(content, where=point.label)
-    if faults := curation_faults(found.curation):
-        raise RecipeError([fault.told(point.label, {}) for fault in faults], hint=curation_remedy(faults))
-    return found
+    return validated_recipe(content, where=point.label)
 
 
 def _word(value: JsonValue) -> str:

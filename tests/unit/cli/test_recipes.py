@@ -30,6 +30,7 @@ def test_a_recipe_is_started_and_checked() -> None:
         "smollm2-demo: valid",
     ]
     assert "exists" in call("new", "my recipe.yaml", code=2).stderr
+    assert "lawtags recipe check ./-x.yaml" in call("new", "--", "-x.yaml").stdout
 
 
 def test_all_recipes_are_checked_and_each_fault_has_a_line(desk: Path) -> None:

@@ -25,7 +25,7 @@ from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.lock import run_lock
 from lawtags_client.runs.overview import all_runs, latest_served
 from lawtags_client.runs.predictions import prediction, write_predictions
-from lawtags_client.runs.recipe import load_recipe
+from lawtags_client.runs.recipe_loading import load_recipe
 from lawtags_client.runs.tagger import load_run_tagger
 from lawtags_client.tagging import Question, Retriever, Vocabulary, fit_tagger
 from lawtags_client.tagging.storage import save_tagger

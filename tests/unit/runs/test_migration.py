@@ -21,7 +21,8 @@ from lawtags_client.runs.facts import RunFacts
 from lawtags_client.runs.hyperparameters import job_hyperparameters
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.migration import migrate_recipe
-from lawtags_client.runs.recipe import Recipe, bundled, load_recipe, parse_recipe
+from lawtags_client.runs.recipe import Recipe, parse_recipe
+from lawtags_client.runs.recipe_loading import bundled, load_recipe
 
 
 def recipe(**training: object) -> Recipe:
@@ -86,7 +87,7 @@ def test_optimizer_and_decay_stay_those_of_v1(given: dict[str, object], optimize
 
 
 def test_an_optimizer_that_helix_lacks_is_refused_and_not_replaced() -> None:
-    asked = job_hyperparameters(recipe(optimizer="lion").training, 50, 800)
+    asked = {**job_hyperparameters(recipe().training, 50, 800), "optimizer": "lion"}
     with pytest.raises(ConfigurationError, match="optimizer 'lion'"):
         training_spec(
             FineTuneIntent("key", "law/base", "law/rows", asked, "law/out"), base="b/b", dataset="d"

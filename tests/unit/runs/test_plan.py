@@ -61,6 +61,13 @@ def test_too_few_rows_are_refused_before_anything_is_fitted_or_paid_for() -> Non
         check({}, rows={"training": 3, "validation": 0, "testing": 0})
 
 
+def test_a_rank_that_v1_refuses_is_refused_before_anything_is_uploaded() -> None:
+    with pytest.raises(ConfigurationError, match="adapter_dim 12 is no power of two") as caught:
+        check({}, training={"adapter_dim": 12})
+    assert "training.adapter_dim=8" in str(caught.value.hint)
+    check({"dialect": "helix"}, training={"adapter_dim": 12})
+
+
 def test_a_config_that_takes_chats_only_wants_rows_of_messages() -> None:
     chats: dict[str, Any] = {"chat": True, "prompt_template": None}
     check(chats, curation={"format": "messages"})

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from lawtags_client.errors import ConfigurationError
-from lawtags_client.runs.recipe import Recipe, bundled, load_recipe
+from lawtags_client.runs.recipe import Recipe
+from lawtags_client.runs.recipe_loading import bundled, load_recipe
 
 MINIMAL = "schema_version: 1\nname: small\nmodel:\n  config: ns/model@v1\n"
 

@@ -12,9 +12,10 @@ import yaml
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.runs.hyperparameters import V1_NAMES, job_hyperparameters, job_layout
-from lawtags_client.runs.recipe import Recipe, TrainingSection, bundled, load_recipe
+from lawtags_client.runs.recipe import Recipe, TrainingSection
 from lawtags_client.runs.recipe_files import check_recipe, write_recipe
 from lawtags_client.runs.recipe_keys import recipe_keys
+from lawtags_client.runs.recipe_loading import bundled, load_recipe
 from lawtags_client.runs.recipe_reference import reference_page
 from lawtags_client.runs.recipe_schema import FILE, recipe_schema
 from lawtags_client.types.customizer import Hyperparameters, LoraParameters

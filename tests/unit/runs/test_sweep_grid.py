@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lawtags_client.errors import ConfigurationError, RecipeError
-from lawtags_client.runs.recipe import load_recipe
 from lawtags_client.runs.recipe_keys import recipe_keys
+from lawtags_client.runs.recipe_loading import load_recipe
 from lawtags_client.runs.sweeping.dimensions import parse_dimensions
 from lawtags_client.runs.sweeping.grid import points_of, recipe_of
 from lawtags_client.runs.sweeping.halving import kept, mean_costs, rungs

@@ -16,8 +16,9 @@ from lawtags_client.runs.planning.memory import RowLengths, estimate_memory, tra
 from lawtags_client.runs.planning.rates import rate_of, read_rates
 from lawtags_client.runs.planning.shapes import KNOWN, ModelShape, find_shape, read_shape
 from lawtags_client.runs.planning.timing import TimeEstimate, gpu_estimate, priced, workload
-from lawtags_client.runs.recipe import TrainingSection, load_recipe
+from lawtags_client.runs.recipe import TrainingSection
 from lawtags_client.runs.recipe_hardware import HardwareSection
+from lawtags_client.runs.recipe_loading import load_recipe
 from lawtags_stack.engines.training.batches import split_by_tokens
 from lawtags_stack.engines.training.examples import Example
 from lawtags_stack.engines.training.job import TrainingJob

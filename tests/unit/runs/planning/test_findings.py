@@ -10,7 +10,8 @@ import pytest
 from lawtags_client.platform import TrainingConfig, TrainingLayout
 from lawtags_client.runs.planning.dialects import dialect_findings
 from lawtags_client.runs.planning.findings import PlanFinding, data_findings, training_findings
-from lawtags_client.runs.recipe import TrainingSection, load_recipe
+from lawtags_client.runs.recipe import TrainingSection
+from lawtags_client.runs.recipe_loading import load_recipe
 
 ROWS = {"training": 100, "validation": 20, "testing": 20}
 
