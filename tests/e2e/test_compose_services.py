@@ -20,7 +20,7 @@ from free_ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 MLFLOW = os.environ.get("LAWTAGS_MLFLOW") or shutil.which("mlflow", path=ROOT / ".venv-mlflow" / "bin")
-PATIENCE = 120.0
+PATIENCE = 300.0
 
 
 def service_of(name: str) -> dict[str, Any]:

@@ -203,6 +203,12 @@ def test_the_client_image_has_no_torch() -> None:
     assert not names & {"torch", "transformers", "peft", "nemo-curator", "lawtags"}
 
 
+def test_git_and_the_linter_ignore_the_environments_of_make() -> None:
+    made = re.findall(r"^\w+ +:= (\.venv\S*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {".venv", ".venv-ray", ".venv-mlflow"} <= set(made)
+    assert {f"{name}/" for name in made} <= set((ROOT / ".gitignore").read_text().splitlines())
+
+
 def test_no_pinned_version_needs_a_newer_python_than_the_project() -> None:
     from packaging.requirements import Requirement
     from packaging.specifiers import SpecifierSet

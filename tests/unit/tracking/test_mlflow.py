@@ -37,9 +37,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     words = ["server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     words += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
     words += ["--artifacts-destination", str(folder / "artifacts"), "--serve-artifacts"]
+    # Its jobs, which nothing here uses, start eight more processes.
+    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
-            [MLFLOW, *words], stdout=log, stderr=log, start_new_session=True, cwd=folder
+            [MLFLOW, *words], stdout=log, stderr=log, start_new_session=True, cwd=folder, env=environment
         )
     url = f"http://127.0.0.1:{port}"
     try:
