@@ -80,7 +80,7 @@ def show(session: Session, run: Run, runs: Runs = DEFAULT_RUNS) -> None:
     session.table(
         ("quantity", "estimate", "fact", "deviation"),
         [(each.quantity, *each.words) for each in details.estimates if not each.known_from_stages],
-        title="Estimate and fact",
+        title="Estimate and measurement",
     )
     if details.metrics:
         print_verdict(session.console, details.metrics, details.repeats)
@@ -116,7 +116,7 @@ def compare(
     from lawtags_client.runs.overview import find_run
 
     if len(names) < 2:
-        raise ConfigurationError("a comparison needs two runs", hint="Name one or more runs besides it.")
+        raise ConfigurationError("a comparison needs two runs", hint="Name at least two runs.")
     if system is not None and html is None:
         raise ConfigurationError("--system is for the page", hint="Add --html FILE.")
     folders = [find_run(runs, name) for name in names]
