@@ -19,6 +19,8 @@ from lawtags_client.runs.recipe_hardware import HardwareSection
 from lawtags_client.runs.recipe_section import Section
 from lawtags_client.runs.recipe_text import RecipeText
 
+__all__ = ["Gate", "Recipe", "TrainingSection", "parse_recipe"]
+
 SCHEMA_VERSION = 1
 Optimizer = Literal[
     "adam_with_cosine_annealing",
