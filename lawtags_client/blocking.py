@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import os
+import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from typing import Generic, TypeVar
 
 from lawtags_client.errors import LawtagsError
@@ -33,19 +35,24 @@ class Portal:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._starting = threading.Lock()
+        self._cleaning: set[asyncio.Task[None]] = set()
 
     def run(self, work: Coroutine[None, None, T]) -> T:
         """Run a coroutine on the loop and wait for its result.
 
         Raises:
-            RuntimeError: called from the loop's own thread, where waiting would never end.
+            RuntimeError: called from the thread of the loop, or while the interpreter shuts down: it would
+                wait forever.
         """
-        loop = self._running_loop()
-        if threading.current_thread().name == _THREAD:
+        if sys.is_finalizing():
+            work.close()
+            raise RuntimeError("the interpreter is shutting down; close the blocking client before that")
+        if self._is_own_thread():
             work.close()
             raise RuntimeError(
                 "the blocking client cannot be used from its own event loop; use the async client"
             )
+        loop = self._running_loop()
         future = asyncio.run_coroutine_threadsafe(work, loop)
         try:
             return future.result()
@@ -53,6 +60,30 @@ class Portal:
             # Ctrl-C ends the waiting; what is waited for must end too.
             future.cancel()
             raise
+
+    def clean_up(self, work: Coroutine[None, None, None]) -> None:
+        """Run a coroutine that ends something, and wait for it where that is possible.
+
+        The garbage collector calls this in any thread, also in that of the loop, and at the very end.
+        """
+        if self._loop is not None and self._is_own_thread():
+            task = self._loop.create_task(work)
+            self._cleaning.add(task)
+            task.add_done_callback(self._cleaning.discard)
+        elif sys.is_finalizing():
+            # Nothing runs the loop any more, and its connections end with the process.
+            work.close()
+        else:
+            self.run(work)
+
+    def forget(self) -> None:
+        """Leave the loop to the process that this one was forked from: its thread is not here."""
+        self._loop, self._starting = None, threading.Lock()
+        self._cleaning = set()
+
+    @staticmethod
+    def _is_own_thread() -> bool:
+        return threading.current_thread().name == _THREAD
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         with self._starting:
@@ -67,6 +98,7 @@ class Portal:
 
 
 portal = Portal()
+os.register_at_fork(after_in_child=portal.forget)
 
 
 class Blocking(Generic[Target]):
@@ -80,6 +112,9 @@ class Blocking(Generic[Target]):
         self._target = target
 
     def __getattr__(self, name: str) -> object:
+        if name == "_target" or (name.startswith("__") and name.endswith("__")):
+            # Asked of an object that is not made yet, as ``copy`` does.
+            raise AttributeError(name)
         value: object = getattr(self._target, name)
         return blocking_call(value) if inspect.ismethod(value) else _wrapped(value)
 
@@ -162,7 +197,11 @@ def _iterate(source: AsyncIterator[object]) -> Iterator[object]:
     finally:
         close = getattr(source, "aclose", None)
         if close is not None:
-            portal.run(close())
+            portal.clean_up(_closed(close))
+
+
+async def _closed(close: Callable[[], Awaitable[object]]) -> None:
+    await close()
 
 
 def _bare(value: object) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -42,6 +43,7 @@ class _Use(NamedTuple):
     trust_env: bool
     secure: bool
     pooled: bool
+    process: int
 
 
 class Connections:
@@ -77,7 +79,7 @@ class Connections:
         local, secure = url.host in _LOOPBACK, url.scheme == "https"
         trust_env = self._settings.trust_env and not local
         pooled = repeatable and not self.may_use_proxy(url)
-        use = _Use(asyncio.get_running_loop(), trust_env, secure, pooled)
+        use = _Use(asyncio.get_running_loop(), trust_env, secure, pooled, os.getpid())
         if use not in self._clients:
             self._clients[use] = self._make(use)
             await self._drop_orphans()
@@ -92,7 +94,9 @@ class Connections:
         self._closed = True
         here = asyncio.get_running_loop()
         await self._drop_orphans()
-        clients, self._clients = self._clients, {}
+        # What belongs to the process that this one was forked from is neither used nor closed here.
+        clients = {use: client for use, client in self._clients.items() if use.process == os.getpid()}
+        self._clients = {use: client for use, client in self._clients.items() if use not in clients}
         for use, client in clients.items():
             if use.loop is here:
                 await client.aclose()
@@ -102,7 +106,8 @@ class Connections:
 
     async def _drop_orphans(self) -> None:
         """Let go of clients whose event loop has been closed."""
-        for use in [use for use in self._clients if use.loop.is_closed()]:
+        own = os.getpid()
+        for use in [use for use in self._clients if use.process == own and use.loop.is_closed()]:
             client = self._clients.pop(use)
             # httpx's own connections cannot be closed without their loop.
             if use.pooled:
