@@ -1226,24 +1226,24 @@ class NeMo:
         """The store of what was submitted."""
     @property
     def data_store(self) -> SyncDataStore:
-        """Files."""
+        """The Data Store: uploads and downloads of files."""
     @property
     def entity_store(self) -> SyncEntityStore:
-        """Namespaces, projects, datasets, models."""
+        """The Entity Store: namespaces, projects, datasets and models."""
     @property
     def customizer(self) -> SyncCustomizer:
-        """Training."""
+        """The Customizer: training jobs and their configs."""
     @property
     def evaluator(self) -> SyncEvaluator:
-        """Scoring."""
+        """The Evaluator: evaluation jobs and their results."""
     @property
     def deployments(self) -> SyncDeployments:
-        """Models that are to be served."""
+        """Deployment Management: deploys and removes models."""
     @property
     def inference(self) -> SyncInference:
-        """Models that answer."""
+        """Inference: completions, chats and embeddings of served models."""
     def clock_ahead(self) -> float | None:
-        """Seconds by which the platform's clock is ahead of this machine's; None where it does not tell."""
+        """Seconds by which the platform's clock is ahead of this machine's; None if it sends no time."""
     def with_raw_response(self, call: Callable[P, T]) -> Callable[P, RawResponse[T]]:
         """A call that returns the raw response, too: status, headers and body beside the result."""
 
