@@ -425,6 +425,8 @@ class SyncAdapters(SyncHelixCollection[HelixAdapter, AdapterRequest, AdapterChan
         """Create an adapter under a base model, in the workspace of that model."""
     def register(self, base: str, request: AdapterRequest | None = None, **fields: object) -> HelixAdapter:
         """Create an adapter under a base model, or point the existing one of that base to new weights."""
+    def check_base(self, base: str, name: str) -> None:
+        """Check that an adapter of a name could be registered under a base model, now."""
 
 class SyncHelixModels(SyncHelixCollection[HelixModel, HelixModelRequest, ModelChanges]):
     """Models. Deleting one deletes the adapters under it, and leaves the filesets."""

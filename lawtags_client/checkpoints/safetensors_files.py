@@ -28,7 +28,7 @@ def read_weights(files: Mapping[str, Extent], label: str) -> dict[str, StoredTen
         DataError: a file is missing or damaged, or two files have a tensor of the same name.
     """
     found: dict[str, StoredTensor] = {}
-    for name in _shards(files, label):
+    for name in weight_files(files, label):
         for tensor_name, tensor in read_safetensors(files[name]).items():
             if tensor_name in found:
                 raise DataError(
@@ -38,7 +38,16 @@ def read_weights(files: Mapping[str, Extent], label: str) -> dict[str, StoredTen
     return found
 
 
-def _shards(files: Mapping[str, Extent], label: str) -> list[str]:
+def weight_files(files: Mapping[str, Extent], label: str) -> list[str]:
+    """The names of the safetensors files of a folder: those of its index, or all of them.
+
+    Args:
+        files: the files of the folder, by name.
+        label: the folder's name for error messages.
+
+    Raises:
+        DataError: there are none, the index is damaged, or a file that it names is missing.
+    """
     if INDEX in files:
         index = read_json(files[INDEX])
         listed = index.get("weight_map")

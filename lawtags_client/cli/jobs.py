@@ -129,9 +129,13 @@ def why(session: Session, job_id: JobId) -> None:
     session.say(f"{found.job} is {found.status}")
     for cause in found.causes:
         session.say(f"{cause.message}\n  seen in: {cause.evidence}\n  {cause.cure}:\n  {cause.command}")
-    if not found.causes and found.status == "completed":
+    if found.causes:
+        return
+    if found.status == "completed":
         session.say("It did not fail, and nothing is known to be wrong with it.")
-    elif not found.causes:
+    elif not found.has_ended:
+        session.say(f"Nothing is known to be wrong with it. Follow it: lawtags jobs watch {found.job}")
+    else:
         session.say(f"No known cause was found. Read its logs: lawtags jobs logs {found.job}")
 
 

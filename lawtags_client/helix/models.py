@@ -91,16 +91,34 @@ class Adapters(HelixCollection[HelixAdapter, AdapterRequest, AdapterChanges]):
                 return await self.create_under(base, asked)
             if found is None:
                 raise
-        if found.model not in (None, name, f"{workspace}/{name}"):
-            raise ConflictError(
-                f"the adapter {found.reference} belongs to the base model {found.model}",
-                field="name",
-                hint="Adapter names are unique in a workspace. Choose another name, or delete that adapter.",
-                service=self._place.http.address.service,
-            )
+        self._check_base(found, workspace, name)
         changes = AdapterChanges(
             fileset=asked.fileset, enabled=True if asked.enabled is None else asked.enabled
         )
         if asked.description is not None:
             changes.description = asked.description
         return await self.update(f"{workspace}/{asked.name}", changes)
+
+    async def check_base(self, base: str, name: str) -> None:
+        """Check that an adapter of a name could be registered under a base model, now.
+
+        Args:
+            base: the model, its name or ``workspace/name``.
+            name: of the adapter, which may exist.
+
+        Raises:
+            ConflictError: the name belongs to an adapter of another base.
+        """
+        workspace, model = self._place.split(base, "base model")
+        found = await self.find(f"{workspace}/{name}")
+        if found is not None:
+            self._check_base(found, workspace, model)
+
+    def _check_base(self, found: HelixAdapter, workspace: str, model: str) -> None:
+        if found.model not in (None, model, f"{workspace}/{model}"):
+            raise ConflictError(
+                f"the adapter {found.reference} belongs to the base model {found.model}",
+                field="name",
+                hint="Adapter names are unique in a workspace. Choose another name, or delete that adapter.",
+                service=self._place.http.address.service,
+            )

@@ -16,6 +16,8 @@ from lawtags_client.errors import (
     APIError,
     AuthenticationError,
     ConfigurationError,
+    ConnectionFailedError,
+    DeadlineExceededError,
     LawtagsError,
     NotFoundError,
     PermissionDeniedError,
@@ -139,11 +141,18 @@ async def speaks_helix(settings: Settings, *, training: bool = False, handler: H
 
     Raises:
         ConfigurationError: the platform speaks Helix, cannot train, and should.
+        TransportError: nothing answers, and a training would be asked of the same address.
     """
     if settings.dialect != "auto" or settings.platform_url is None:
         return settings.dialect == "helix"
     try:
         found = await detect(settings, handler=handler)
+    except (ConnectionFailedError, DeadlineExceededError):
+        if not training or settings.customizer_url is not None:
+            return False
+        # Taken for v1, its jobs would be refused for their names, and not for what is wrong.
+        patience = min(_PATIENCE, settings.total_timeout)
+        found = await _detect(settings.with_limits(timeout=patience), handler)
     except LawtagsError:
         # What is wrong shows when the first service is asked, with the hints for that service.
         return False

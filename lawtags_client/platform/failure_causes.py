@@ -10,7 +10,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from lawtags_client.helix.types.jobs import is_final as is_helix_final
 from lawtags_client.platform.protocol import Dialect
+from lawtags_client.types.common import is_final
 
 # The end of a log says what a job died of; patterns must not run over gigabytes.
 _MOST_TEXTS = 2000
@@ -83,6 +85,11 @@ class JobDiagnosis:
     job: str
     status: str | None
     causes: tuple[FailureCause, ...]
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the job no longer changes."""
+        return is_final(self.status) or is_helix_final(self.status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +295,19 @@ def find_causes(found: FailureEvidence) -> list[FailureCause]:
     if found.status not in (None, "created", "pending"):
         over |= {"no-free-gpu"}
     causes = [cause for cause in match_rules(_TEXT_RULES, found) if cause.name not in over]
+    if found.status == "cancelled":
+        causes.insert(0, _cancelled(found))
     return causes if found.dialect == "helix" else [*causes, *_serving_causes(found)]
+
+
+def _cancelled(found: FailureEvidence) -> FailureCause:
+    return FailureCause(
+        "cancelled",
+        "A person or a program cancelled the job. It made nothing.",
+        "Submit another; a run that is repeated does so",
+        "lawtags run RECIPE --data QUESTIONS",
+        f"{found.job} is {found.status}",
+    )
 
 
 def match_rules(rules: Sequence[TextRule], found: FailureEvidence) -> Iterator[FailureCause]:

@@ -219,7 +219,7 @@ class HelixPlatform:
             if now - begin > timeout or now - moved > stall:
                 late = now - begin > timeout
                 nobody = unattended.unclaimed or status.status == "created"
-                hint = {"hint": f"Nothing has taken it. {runner_cure(self._helix)}"} if nobody else {}
+                hint = {"hint": f"Nothing has taken it. {runner_cure(self._helix, status)}"} if nobody else {}
                 raise silent_job(job_id, status.status, stall=stall, late=late, **hint)
             await poller.rest(moved=changed)
 

@@ -28,6 +28,17 @@ _RULES = (
         "Change the field that the message names; the job has it under spec",
         lambda found: f"lawtags jobs show {found.job}",
     ),
+    TextRule(
+        "adapter-name-taken",
+        # As a runner says it, the platform when a job is submitted, and NVIDIA's own task at the end of one.
+        re.compile(
+            r"the adapter \S{1,130} belongs to the base model"
+            r"|Adapter '[^']{1,130}' already exists (on base model|but update failed)"
+        ),
+        "The name of the adapter belongs to another base model; names of adapters are unique in a workspace.",
+        "Choose another name for what the training makes, or delete that adapter",
+        lambda found: "lawtags run RECIPE --set model.output=WORKSPACE/NAME",
+    ),
 )
 
 
@@ -69,7 +80,7 @@ def _waiting(found: FailureEvidence, neglect: Neglect) -> FailureCause:
             "no-runner",
             "Nothing has taken the next step of the job.",
             "Start a runner, or a GPU cluster's jobs controller",
-            _runner("")(found),
+            _runner(neglect.runner_options)(found),
             evidence,
         )
     return FailureCause(

@@ -115,15 +115,16 @@ async def with_complete_id(jobs: PlatformJobs, given: str, call: Callable[[str],
 
     Raises:
         ConfigurationError: several jobs begin like this; the hint lists them.
-        NotFoundError: none does.
+        NotFoundError: none does, or the workspace in it does not exist.
     """
     try:
         return await call(given)
-    except NotFoundError:
+    except NotFoundError as error:
         rows = await jobs.list(status=None, namespace=None, limit=_MOST_JOBS)
         names = [row.id for row in rows if row.id is not None]
         found = [name for name in names if given and name.startswith((given, f"{_PREFIX}{given}"))]
         if not found:
+            await _check_workspace(jobs, given, error)
             raise
         if len(found) > 1:
             shown = ", ".join(found[:_SHOWN])
@@ -131,3 +132,19 @@ async def with_complete_id(jobs: PlatformJobs, given: str, call: Callable[[str],
                 f"{len(found)} jobs begin with {given!r}", hint=f"Among them: {shown}"
             ) from None
     return await call(found[0])
+
+
+async def _check_workspace(jobs: PlatformJobs, given: str, error: NotFoundError) -> None:
+    """Say that the workspace is missing rather than the job; only references of Helix name one."""
+    workspace, slash, _ = given.partition("/")
+    if not slash or workspace in await jobs.namespaces():
+        return
+    raise NotFoundError(
+        f"there is no workspace {workspace!r}",
+        service=error.service,
+        status=error.status,
+        url=error.url,
+        hint="Its jobs, models and datasets went with it if it was deleted. Jobs of the others: lawtags jobs "
+        "ls. To make it again with a base model, and repeat the run: lawtags local runner --platform URL "
+        f"--base-model {workspace}/NAME=FOLDER",
+    ) from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from lawtags_client.errors import LawtagsError
 from lawtags_client.helix.client import Helix
@@ -23,13 +23,26 @@ _WAITING = _UNTAKEN | {"pending"}
 _MOST_NAMED = 3
 
 
-def runner_cure(helix: Helix) -> str:
-    """What to start for a training job that nobody takes."""
-    return f"Start a runner: lawtags local runner --platform {helix.settings.address('platform').url}"
+_OWN_STORAGE = " --job-storage FOLDER"
+
+
+def runner_cure(helix: Helix, status: JobStatus | None = None) -> str:
+    """What to start for a training job that nobody takes.
+
+    Args:
+        helix: an open client.
+        status: of the job; a runner needs another option if the platform keeps the job's files itself.
+    """
+    options = _OWN_STORAGE if status is not None and status.own_storage else ""
+    url = helix.settings.address("platform").url
+    return f"Start a runner: lawtags local runner --platform {url}{options}"
 
 
 CONTROLLER_CURE = "Start the platform's jobs controller: nemo services run --controllers jobs"
 """What to start for an evaluation that nobody takes."""
+
+
+NeglectKind: TypeAlias = Literal["taken", "behind", "nobody"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +55,15 @@ class Neglect:
         state: its state.
         others: jobs of its kind that are carried out, ``workspace/name``.
         is_training: whether the job is a training.
+        runner_options: what a runner needs to take it, beside the address.
     """
 
-    kind: Literal["taken", "behind", "nobody"]
+    kind: NeglectKind
     step: str
     state: str
     others: Sequence[str] = ()
     is_training: bool = True
+    runner_options: str = ""
 
 
 async def find_neglect(helix: Helix, reference: str, status: JobStatus) -> Neglect | None:
@@ -65,9 +80,9 @@ async def find_neglect(helix: Helix, reference: str, status: JobStatus) -> Negle
     state = step.status or "unknown"
     source, others = await _at_work(helix, reference)
     is_training = source in (None, "customization")
-    if state == "pending":
-        return Neglect("taken", step.name, state, others, is_training)
-    return Neglect("behind" if others else "nobody", step.name, state, others, is_training)
+    options = _OWN_STORAGE if is_training and status.own_storage else ""
+    kind: NeglectKind = "taken" if state == "pending" else "behind" if others else "nobody"
+    return Neglect(kind, step.name, state, others, is_training, options)
 
 
 async def _at_work(helix: Helix, reference: str) -> tuple[str | None, list[str]]:
@@ -124,6 +139,7 @@ class UnattendedJob:
         return self._sentence(found, now - self._since)
 
     def _sentence(self, found: Neglect, seconds: float) -> str:
+        cure = f"{self._cure}{found.runner_options}"
         what = f"{self._reference} has been waiting for {seconds:.0f} s"
         if found.kind == "taken":
             return (
@@ -133,8 +149,8 @@ class UnattendedJob:
         if found.kind == "behind":
             more = len(found.others) - _MOST_NAMED
             named = ", ".join(found.others[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
-            return f"{what} for its turn: {named} was taken first. If that rests, too: {self._cure}"
-        return f"{what}, and nothing takes its step {found.step}. {self._cure}"
+            return f"{what} for its turn: {named} was taken first. If that rests, too: {cure}"
+        return f"{what}, and nothing takes its step {found.step}. {cure}"
 
 
 def _waiting_step(status: JobStatus) -> JobStep | None:

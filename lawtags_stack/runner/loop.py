@@ -43,7 +43,6 @@ _SETTLED: dict[Order, JobState] = {"cancel": "cancelled", "pause": "paused"}
 _PAGE_SIZE = 1000
 _LONGEST_PAUSE = 30.0
 _STOP_SECONDS = 25.0
-_STORAGE = "subprocess_persistent_storage_path"
 _log = logging.getLogger(__name__)
 
 
@@ -168,17 +167,8 @@ class Runner:
 
     async def _storage(self, step: QueuedStep) -> Path | None:
         """The job's folder on a platform whose own code downloads and uploads; None if this runner does."""
-        status = await self._calls.status(reference(step))
-        given = next(
-            (
-                task.status_details[_STORAGE]
-                for before in status.steps
-                for task in before.tasks
-                if _STORAGE in task.status_details
-            ),
-            None,
-        )
-        return shared_storage(self._options.job_storage, given) if isinstance(given, str) else None
+        given = (await self._calls.status(reference(step))).own_storage
+        return shared_storage(self._options.job_storage, given) if given is not None else None
 
     async def _carry_out(self, first: QueuedStep) -> None:
         """Carry out a job from a step on, until it is done or no longer to be carried out."""
@@ -198,7 +188,7 @@ class Runner:
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, _LONGEST_PAUSE)
                 except NotFoundError:
-                    self._tell(first, "the job is gone")
+                    self._tell(step, "the job is gone: it was deleted, or its workspace was")
                     await asyncio.to_thread(self._work_of(first).clear)
                     return
         finally:
@@ -296,7 +286,8 @@ class Runner:
     async def _end(self, context: StepContext, order: Order | None) -> bool:
         step, attendant = context.step, context.attendant
         if order == "leave":
-            context.say("another runner has it, or it is gone")
+            await self._calls.get(reference(step))  # a job that is gone ends here, and leaves no files
+            context.say("another runner has it, or it has ended")
             return False
         await attendant.flush()
         if order is None:
@@ -321,7 +312,7 @@ class Runner:
         details = {"phase": "completed", "message": _DONE.get(step.name, "Completed")}
         await self._calls.report(reference(step), step.name, context.task, "completed", details=details)
         await self._calls.move_step(reference(step), step.name, "completed", expected_id=step.id)
-        context.say(f"{step.name} completed")
+        context.say("completed")
         planned = context.job.platform_spec.steps if context.job.platform_spec else []
         if context.storage is not None or (planned and planned[-1].name == step.name):
             await asyncio.to_thread(context.work.clear)

@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
-from lawtags_client.errors import ConflictError, LawtagsError
+from lawtags_client.errors import ConflictError, LawtagsError, NotFoundError
 from lawtags_client.helix.client import Helix
 from lawtags_client.helix.names import make_name, split_reference
 from lawtags_client.helix.types.deployments import ExecutorConfigRequest, ModelSpecRequest
@@ -76,7 +76,7 @@ async def serving(
         NotFoundError: there is no such base model.
         ConflictError: a provider of the deployment's name is someone else's.
     """
-    references = [(await helix.models.get(base)).reference for base in dict.fromkeys(bases)]
+    references = [await _reference(helix, base) for base in dict.fromkeys(bases)]
 
     def services(context: StackContext) -> list[Service]:
         mirror = ModelMirror(context, helix, references, say=say)
@@ -98,6 +98,16 @@ async def serving(
         for provider in providers:
             await _unregister(helix, provider)
         await stack.stop()
+
+
+async def _reference(helix: Helix, base: str) -> str:
+    """A base model as ``workspace/name``."""
+    try:
+        return (await helix.models.get(base)).reference
+    except NotFoundError as error:
+        workspace, name = split_reference(base, helix.workspace, "base model")
+        error.hint = f"Upload it with --base-model {workspace}/{name}=FOLDER, or see: lawtags models ls"
+        raise
 
 
 async def _register(helix: Helix, deployment: str, url: str) -> None:

@@ -8,14 +8,18 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from lawtags_client.checkpoints.extents import Extent
+from lawtags_client.checkpoints.safetensors_files import weight_files
 from lawtags_client.errors import BusyError, ConfigurationError, NotFoundError
 from lawtags_client.files import atomic_write_text
 from lawtags_client.helix.client import Helix
+from lawtags_client.helix.names import check_name
 from lawtags_client.locks import FolderLock, Holder
+from lawtags_client.weights import placed_tensors
 from lawtags_stack.base_models import ensure_default_base_model
 from lawtags_stack.processes.launching import Launcher, SpawnLauncher
 from lawtags_stack.runner.loop import Runner
-from lawtags_stack.runner.options import RunnerOptions
+from lawtags_stack.runner.options import ALL_WORKSPACES, RunnerOptions
 from lawtags_stack.runner.rows import check_model
 from lawtags_stack.service import StackOptions
 
@@ -45,10 +49,18 @@ async def run_runner(
 
     Raises:
         BusyError: another runner uses the folder.
-        ConfigurationError: the server is not NeMo Helix, or a folder holds no base model.
+        ConfigurationError: the server is not NeMo Helix, a folder holds no base model, or an option is wrong.
         LawtagsError: the platform does not answer.
     """
     launcher = launcher or SpawnLauncher()
+    if options.workspace != ALL_WORKSPACES:
+        check_name(options.workspace, "workspace")
+    if options.job_storage is not None and not options.job_storage.is_dir():
+        raise ConfigurationError(
+            f"--job-storage {options.job_storage} is not a folder",
+            hint="Pass the folder of this machine that is / to the platform: / itself, or the root of its "
+            "chroot.",
+        )
     with FolderLock(options.folder, lambda holder: _busy(options.folder, holder), file=LOCK_FILE):
         runner = _id(options.folder)
         try:
@@ -73,6 +85,8 @@ async def run_runner(
                     helix, serve, options.folder / "serving", say=say, options=own, launcher=launcher
                 )
                 await cleanup.enter_async_context(served)
+            if options.workspace != ALL_WORKSPACES and not await helix.workspaces.find(options.workspace):
+                say(f"there is no workspace {options.workspace} yet; its jobs are taken once it exists")
             say(f"runner {runner} takes jobs of NeMo Helix {info.platform_version}; Ctrl-C stops it")
             await Runner(helix, options, runner=runner, launcher=launcher, say=say).run()
             say("no jobs left")
@@ -94,12 +108,14 @@ async def offer_base_model(
 
     Raises:
         ConfigurationError: the folder holds no model that can be trained.
+        DataError: its weights are incomplete or damaged.
         ConflictError: a model of that name exists, with other weights.
     """
     source = folder if folder is not None else await asyncio.to_thread(ensure_default_base_model)
     if not source.is_dir():
         raise ConfigurationError(f"{source} is not a folder", hint="Pass a Hugging Face folder.")
     check_model((path.name for path in source.iterdir()), where=str(source))
+    await asyncio.to_thread(_check_weights, source)
     workspace, _, short = name.rpartition("/")
     workspace = workspace or helix.workspace
     await helix.workspaces.ensure(name=workspace)
@@ -108,6 +124,13 @@ async def offer_base_model(
     await helix.filesets.upload(f"{workspace}/{short}", source)
     model = await helix.models.ensure(name=short, workspace=workspace, fileset=f"{workspace}/{short}")
     return model.reference
+
+
+def _check_weights(folder: Path) -> None:
+    """Check weights before gigabytes of them are uploaded: a training would refuse them after as long."""
+    files = {path.name: Extent(path, 0, path.stat().st_size) for path in folder.iterdir() if path.is_file()}
+    for name in weight_files(files, str(folder)):
+        placed_tensors(folder / name)
 
 
 def _id(folder: Path) -> str:

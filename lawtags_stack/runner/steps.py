@@ -86,11 +86,14 @@ async def download(context: StepContext) -> None:
     """Download base model and dataset."""
     # What the training would refuse is refused before gigabytes are downloaded.
     read_config(_training_step(context.job).config)
+    await _check_adapter_name(context)
     await _fetch(context)
 
 
 async def train(context: StepContext) -> None:
     """Train, and leave the result where the next step finds it."""
+    if not context.work.attempts:
+        await _check_adapter_name(context)
     await _ensure_trained(context, await _stored_details(context))
     if context.storage is not None:
         await asyncio.to_thread(_hand_over, context.work.result, context.storage / _OUTPUT)
@@ -121,7 +124,7 @@ async def register(context: StepContext) -> None:
     finetuning = read_config(_training_step(context.job).config).training.finetuning_type
     if isinstance(peft, dict) and finetuning == "lora":
         size = {key: peft[key] for key in ("rank", "alpha") if peft.get(key) is not None}
-        base = _qualified(context.step, str(config.get("model_entity") or config.get("base_model")))
+        base = _base_of(context, config)
         await context.helix.adapters.register(
             base,
             name=name,
@@ -170,6 +173,27 @@ def training_config(job: HelixJob) -> TrainingStepConfig | None:
         return None
     # Unsloth's step is called like automodel's, and holds the spec as a whole.
     return None if "spec" in step.config else read_config(step.config)
+
+
+async def _check_adapter_name(context: StepContext) -> None:
+    """Refuse a job before its training if another base model has an adapter of the name by now.
+
+    Raises:
+        ConflictError: it has.
+    """
+    try:
+        config = _planned(context.job, REGISTER_STEP).config
+    except NotFoundError:
+        return
+    peft, name = config.get("peft"), config.get("name")
+    finetuning = read_config(_training_step(context.job).config).training.finetuning_type
+    if isinstance(peft, dict) and isinstance(name, str) and finetuning == "lora":
+        await context.helix.adapters.check_base(_base_of(context, config), name)
+
+
+def _base_of(context: StepContext, config: Mapping[str, Any]) -> str:
+    """The base model of the adapter that a job registers."""
+    return _qualified(context.step, str(config.get("model_entity") or config.get("base_model")))
 
 
 async def _fetch(context: StepContext) -> None:

@@ -24,6 +24,7 @@ from lawtags_client.errors import (
     JobCancelledError,
     JobFailedError,
     JobStalledError,
+    TransportError,
     WaitTimeoutError,
 )
 from lawtags_client.helix.client import Helix
@@ -420,6 +421,23 @@ def test_a_dialect_that_the_platform_does_not_speak_is_named(dialect: Any, statu
     assert check.state == "failed"
     assert f"dialect is {dialect}" in check.finding
     assert "not-to-be-seen" not in repr(check)
+
+
+@pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ConnectTimeout])
+def test_a_training_is_not_asked_of_v1_where_nothing_answers(error: type[httpx.TransportError]) -> None:
+    def handle(request: httpx.Request) -> httpx.Response:
+        raise error("refused", request=request)
+
+    def speaks(training: bool, **addresses: str) -> bool:
+        settings = Settings(platform_url="http://helix.test", max_retries=0, **addresses)  # type: ignore[arg-type]
+        handler = httpx.MockTransport(handle)
+        return asyncio.run(speaks_helix(settings, training=training, handler=handler))
+
+    with pytest.raises(TransportError, match=r"http://helix\.test"):
+        speaks(True)
+    # Elsewhere, v1 may answer.
+    assert speaks(False) is False
+    assert speaks(True, customizer_url="http://customizer.test") is False
 
 
 def test_the_setting_decides_before_the_platform_is_asked() -> None:

@@ -193,6 +193,18 @@ async def test_a_cancelled_job_leaves_no_adapter_and_no_files(helix: Helix, tmp_
     assert not (await helix.models.get("tiny")).adapters
 
 
+async def test_a_workspace_that_is_deleted_ends_its_training_and_leaves_no_files(
+    helix: Helix, tmp_path: Path
+) -> None:
+    await submit(helix, "law-gone", "many")
+    lines: list[str] = []
+    async with running(helix, tmp_path / "runner", lines):
+        await until(helix, "law-gone", lambda status: steps_of(status) > 5)
+        await helix.workspaces.delete(helix.workspace)
+        await emptied(tmp_path / "runner")
+    assert lines[-1].endswith("training: the job is gone: it was deleted, or its workspace was")
+
+
 async def test_no_point_of_a_runner_that_was_stopped_is_missing(helix: Helix, tmp_path: Path) -> None:
     await submit(helix, "law-gap", "many")
     lines: list[str] = []
@@ -240,7 +252,13 @@ async def test_a_name_under_another_base_and_a_model_without_weights_fail_in_wor
     await submit(helix, "law-empty", "few")
     await helix.filesets.delete_file("tiny", "model.safetensors")
     async with running(helix, tmp_path / "runner", []):
+        taken = await until(helix, "law-taken", lambda status: status.status == "error")
         empty = await until(helix, "law-empty", lambda status: status.status == "error")
+    # Before its training, not after.
+    assert [step.name for step in taken.steps if step.status == "error"] == ["model-and-dataset-download"]
+    (cause,) = (await diagnose_on_helix(helix, f"{helix.workspace}/law-taken")).causes
+    assert cause.name == "adapter-name-taken"
+    assert cause.command == "lawtags run RECIPE --set model.output=WORKSPACE/NAME"
     assert "has no safetensors weights" in str(empty.reason)
     assert empty.steps[0].status == "error"
     (cause,) = (await diagnose_on_helix(helix, f"{helix.workspace}/law-empty")).causes

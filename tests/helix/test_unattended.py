@@ -14,7 +14,7 @@ from shared_launcher import shared_launcher
 from transcripts import exchanges
 
 from lawtags_client.client import NeMo
-from lawtags_client.errors import JobStalledError, WaitTimeoutError
+from lawtags_client.errors import JobStalledError, NotFoundError, WaitTimeoutError
 from lawtags_client.helix.client import Helix
 from lawtags_client.helix.types.jobs import JobStatus
 from lawtags_client.intents import SqliteIntents
@@ -24,6 +24,7 @@ from lawtags_client.platform.failure_causes import FailureCause, JobDiagnosis
 from lawtags_client.platform.helix import HelixPlatform
 from lawtags_client.platform.helix_diagnosis import diagnose_on_helix
 from lawtags_client.platform.protocol import EvaluationIntent, FineTuneIntent, JobUpdate
+from lawtags_client.platform.training_jobs import with_complete_id
 from lawtags_client.platform.unattended import UnattendedJob
 from lawtags_client.settings import Settings
 from lawtags_stack.helix.evaluations.jobs import HelixEvaluationWorker
@@ -100,6 +101,14 @@ def test_what_was_taken_and_what_waits_for_its_turn_are_told_apart() -> None:
     waiting: JsonValue = [step("created")]
     (said,) = told([(0, waiting), (46, waiting), (90, waiting)], [f"other-{number}" for number in range(5)])
     assert "for its turn: law/other-0, law/other-1, law/other-2 and 2 more was taken first" in said
+
+
+def test_a_platform_that_keeps_the_files_itself_needs_a_runner_that_finds_them() -> None:
+    details = {"subprocess_persistent_storage_path": "/jobs/1"}
+    fetched = step("completed", tasks=[{"name": "t", "status_details": details}])
+    waiting: JsonValue = [fetched, step("created", "training")]
+    (said,) = told([(0, waiting), (46, waiting)], [])
+    assert said.endswith("its step training. Start it. --job-storage FOLDER")
 
 
 def test_what_the_real_platform_said_of_a_failed_job_is_explained() -> None:
@@ -186,6 +195,29 @@ def test_a_training_without_a_runner_says_what_to_start(alone: str, tmp_path: Pa
     (notice,) = [update.notice for update in updates if update.notice]
     assert notice.endswith(f"nothing takes its step model-and-dataset-download. {cure}")
     assert stalled.value.hint == f"Nothing has taken it. {cure}"
+
+
+def test_a_job_that_was_cancelled_and_a_workspace_that_is_gone_are_named(alone: str, tmp_path: Path) -> None:
+    async def cancelled() -> str:
+        helix, platform = platform_at(alone, tmp_path)
+        async with helix:
+            wish = FineTuneIntent("cancelled", "law/base", "law/tags", {"epochs": 1}, "law/tagger")
+            job = (await platform.submit(wish)).id
+            await helix.jobs.cancel(job)
+        return job
+
+    (cause,) = causes(alone, tmp_path, asyncio.run(cancelled()))
+    assert (cause.name, cause.command) == ("cancelled", "lawtags run RECIPE --data QUESTIONS")
+
+    async def why(job: str) -> JobDiagnosis:
+        async with connect_to(alone, tmp_path) as nemo, training_jobs(nemo) as jobs:
+            return await with_complete_id(jobs, job, jobs.why)
+
+    with pytest.raises(NotFoundError, match="there is no workspace 'gone'") as gone:
+        asyncio.run(why("gone/tagger"))
+    assert "--base-model gone/NAME=FOLDER" in (gone.value.hint or "")
+    with pytest.raises(NotFoundError, match="Job 'none' not found"):
+        asyncio.run(why("law/none"))
 
 
 def test_an_evaluation_that_nobody_carries_out_says_what_to_start(alone: str, tmp_path: Path) -> None:

@@ -147,6 +147,13 @@ class JobStatus(WireModel):
         return is_final(self.status)
 
     @property
+    def own_storage(self) -> str | None:
+        """The folder where a platform that downloads and uploads itself keeps the job's files."""
+        tasks = (task for step in self.steps for task in step.tasks)
+        named = (task.status_details.get("subprocess_persistent_storage_path") for task in tasks)
+        return next((path for path in named if isinstance(path, str)), None)
+
+    @property
     def reason(self) -> str | None:
         """Why it failed, in the words of the platform or of the task."""
         for step in self.steps:

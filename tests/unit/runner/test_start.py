@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import json
+import struct
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from typer.testing import CliRunner
 
 from lawtags_client.cli.local import app
-from lawtags_client.errors import BusyError, ConfigurationError
+from lawtags_client.errors import BusyError, ConfigurationError, DataError
 from lawtags_client.helix.client import Helix
 from lawtags_client.locks import FolderLock
 from lawtags_stack.runner.options import RunnerOptions
@@ -43,6 +46,39 @@ async def test_a_folder_without_safetensors_is_not_uploaded(tmp_path: Path) -> N
         await offer_base_model(helix, "law/base", tmp_path)
     with pytest.raises(ConfigurationError, match="is not a folder"):
         await offer_base_model(helix, "law/base", tmp_path / "missing")
+
+
+async def test_weights_that_are_damaged_or_incomplete_are_not_uploaded(tmp_path: Path) -> None:
+    for name in ("config.json", "tokenizer.json"):
+        (tmp_path / name).write_text("{}")
+    weights = tmp_path / "model-1.safetensors"
+    entry = {"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}
+    header = json.dumps(entry).encode()
+    weights.write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
+    helix = Helix(base_url="http://127.0.0.1:1", handler=answering(500))
+    with pytest.raises(DataError, match="'a' does not fit into the file"):
+        await offer_base_model(helix, "law/base", tmp_path)
+    weights.write_bytes(struct.pack("<Q", len(header)) + header + bytes(8))
+    index = {"weight_map": {"a": weights.name, "b": "model-2.safetensors"}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(DataError, match=r"the file 'model-2\.safetensors' is missing"):
+        await offer_base_model(helix, "law/base", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "refused"),
+    [
+        ({"workspace": "Law_X"}, "the workspace 'Law_X'"),
+        ({"job_storage": Path("/none")}, "--job-storage /none"),
+    ],
+)
+async def test_wrong_options_are_refused_before_anything_is_asked(
+    options: Any, refused: str, tmp_path: Path
+) -> None:
+    helix = Helix(base_url="http://127.0.0.1:1", handler=answering(500))
+    with pytest.raises(ConfigurationError, match=refused):
+        await run_runner(helix, RunnerOptions(folder=tmp_path, **options), say=said)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_platform_that_does_not_answer_ends_the_command_with_its_address(tmp_path: Path) -> None:
