@@ -188,7 +188,7 @@ class Runner:
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, _LONGEST_PAUSE)
                 except NotFoundError:
-                    self._tell(step, "the job is gone: it was deleted, or its workspace was")
+                    self._tell(step or first, "the job is gone: it was deleted, or its workspace was")
                     await asyncio.to_thread(self._work_of(first).clear)
                     return
         finally:
