@@ -77,6 +77,36 @@ def check_number(name: str, value: object, kind: type[int] | type[float] = float
         raise ConfigurationError(f"{name} is a {type(value).__name__}", hint=hint)
 
 
+def check_wait(name: str, value: object) -> None:
+    """Check a time to wait, which may be zero, or have no end.
+
+    Args:
+        name: the argument, for messages.
+        value: seconds, or None.
+
+    Raises:
+        ConfigurationError: it is neither, or not a number, with which no comparison would ever be true.
+    """
+    if value is None:
+        return
+    check_number(name, value)
+    if value != value:
+        raise ConfigurationError(f"{name} is not a number", hint="Pass a number of seconds.")
+
+
+def check_path(name: str, value: object) -> Path | None:
+    """A path of the settings, which may be given as text.
+
+    Raises:
+        ConfigurationError: it is something else.
+    """
+    if value is None or isinstance(value, Path):
+        return value
+    if not isinstance(value, str | os.PathLike):
+        raise ConfigurationError(f"{name} is a {type(value).__name__}", hint="Pass a path.")
+    return Path(value)
+
+
 def decided_by(table: Mapping[str, object]) -> frozenset[str]:
     """The settings that the environment has no say in, if a profile was requested by name.
 
@@ -114,7 +144,7 @@ _CONVERTERS: Mapping[str, Callable[[Any], Any]] = {
     "max_connections": int,
     "trust_env": _as_bool,
 }
-_PATHS = frozenset(
+PATHS = frozenset(
     {"ca_file", "client_cert", "client_key", "intents_path", *(f"{name}_file" for name in TOKENS)}
 )
 
@@ -132,7 +162,7 @@ def convert(name: str, value: object, source: str, base: Path | None) -> Any:
         ConfigurationError: it has another form; the value is not repeated.
     """
     try:
-        if name in _PATHS:
+        if name in PATHS:
             if not isinstance(value, str | os.PathLike):
                 raise TypeError
             path = Path(value).expanduser()
@@ -141,6 +171,6 @@ def convert(name: str, value: object, source: str, base: Path | None) -> Any:
             return value
         converter: Callable[[Any], Any] = _CONVERTERS.get(name, _as_text)
         return converter(value)
-    except (TypeError, ValueError, KeyError, RuntimeError):  # the last of a home folder of nobody
+    except (TypeError, ValueError, KeyError, OverflowError, RuntimeError):  # the last of a home of nobody
         # The value itself may be a secret in the wrong place, so it is not repeated.
         raise ConfigurationError(f"{name} ({source}) has the wrong form") from None

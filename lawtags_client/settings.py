@@ -33,12 +33,14 @@ from lawtags_client.credentials import Credential, TokenSource, checked, given
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.profiles import FILE_NAME, read_profile, refuse_unknown
 from lawtags_client.setting_options import (
+    PATHS,
     TOKENS,
     URLS,
     Dialect,
     LfsRewrite,
     SettingOptions,
     check_number,
+    check_path,
     convert,
     decided_by,
 )
@@ -163,6 +165,10 @@ class Settings:
                 raise ConfigurationError(
                     f"{name} must be greater than zero", hint="Set it to a number of seconds."
                 )
+        for name in sorted(PATHS):
+            object.__setattr__(self, name, check_path(name, getattr(self, name)))
+        check_number("max_retries", self.max_retries, int)
+        check_number("max_connections", self.max_connections, int)
         if self.max_retries < 0 or self.max_connections < 1:
             raise ConfigurationError("max_retries must be 0 or more, max_connections 1 or more")
         if self.dialect not in get_args(Dialect):

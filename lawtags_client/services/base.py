@@ -19,7 +19,7 @@ from lawtags_client.errors import (
 )
 from lawtags_client.json_value import JsonValue
 from lawtags_client.services.conflicts import conflict, differences, says_exists
-from lawtags_client.services.extra_fields import extended_request, request_of
+from lawtags_client.services.extra_fields import extended_request, request_of, wire_filter
 from lawtags_client.services.parsing import parse
 from lawtags_client.transport.call import Call
 from lawtags_client.transport.headers import checked_headers
@@ -100,7 +100,7 @@ class Listing(Generic[M, Flt]):
             page=number,
             page_size=page_size,
             sort=sort,
-            filter=filter.to_wire() if filter is not None else None,
+            filter=wire_filter(filter),
             search=search,
         )
         data = await self._http.json(Call("GET", self._path, query=query))

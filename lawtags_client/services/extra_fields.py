@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from difflib import get_close_matches
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -101,14 +102,32 @@ def request_of(kind: type[R], request: R | None, fields: Mapping[str, object]) -
         return request
     unknown = sorted(set(fields) - set(kind.model_fields))
     if unknown:
+        close = get_close_matches(unknown[0], kind.model_fields, n=1, cutoff=0.75)
+        known = f"Did you mean {close[0]}?" if close else f"Known are: {', '.join(kind.model_fields)}."
         raise ConfigurationError(
             f"unknown argument {', '.join(unknown)}",
-            hint=f"A {kind.__name__} has: {', '.join(kind.model_fields)}. "
-            "Pass fields that the client does not know in extra_body.",
+            hint=f"{known} Pass fields that the client does not know in extra_body.",
         )
     made = model_of(kind, fields)
     _check_name(made)
     return made
+
+
+def wire_filter(filter: WireRequest | None) -> dict[str, JsonValue] | None:
+    """A filter of a list, as it is sent.
+
+    Raises:
+        ConfigurationError: it is something else, such as a dictionary, whose names nobody would check.
+    """
+    given: object = filter
+    if filter is None:
+        return None
+    if not isinstance(given, WireRequest):
+        raise ConfigurationError(
+            f"filter is a {type(given).__name__}",
+            hint="Pass the filter of this list, such as CustomizationJobFilter(status='completed').",
+        )
+    return filter.to_wire()
 
 
 def _check_name(request: WireRequest) -> None:

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from lawtags_client.errors import BadRequestError, NotFoundError, ProtocolError, UnprocessableError
 from lawtags_client.json_value import JsonValue
+from lawtags_client.services.extra_fields import wire_filter
 from lawtags_client.services.parsing import parse
 from lawtags_client.services.watching import Patience, Poller
 from lawtags_client.transport.call import Call
@@ -112,7 +113,7 @@ class Follower(Generic[M]):
         self._clock = clock
         self._every = max(every, _PACE)
         self._poller = Poller(clock, patience or Patience())
-        self._filter = filter.to_wire() if filter is not None else None
+        self._filter = wire_filter(filter)
         self._page_size = _PAGE_SIZES[0]
         self._asked = -_PACE
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from lawtags_client.errors import JobCancelledError, JobFailedError, JobStalledError, WaitTimeoutError
 from lawtags_client.services.watching import Patience, Poller
+from lawtags_client.setting_options import check_wait
 from lawtags_client.transport.clock import Clock
 
 logger = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ class Awaited:
             JobStalledError: nothing moved for ``stall`` seconds; it is still running.
             WaitTimeoutError: the timeout passed; it is still running.
         """
+        check_wait("stall", stall)
         poller = Poller(clock, (patience or Patience()).within(timeout))
         begin = moved = clock.monotonic()
         strange: set[str | None] = set()

@@ -8,7 +8,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from lawtags_client.errors import DeadlineExceededError, LawtagsError, ProtocolError, RateLimitedError
+from lawtags_client.errors import (
+    ConfigurationError,
+    DeadlineExceededError,
+    LawtagsError,
+    ProtocolError,
+    RateLimitedError,
+)
+from lawtags_client.setting_options import check_number, check_wait
 from lawtags_client.terminal import escape_controls
 from lawtags_client.transport.clock import Clock
 from lawtags_client.transport.retry import is_passing
@@ -29,14 +36,25 @@ class Patience:
         shortest: seconds between looks while something moves.
         longest: seconds between looks while nothing does.
         silence: seconds without any answer after which the last error is raised.
+
+    Raises:
+        ConfigurationError: one of them is not a number, or the pause is not greater than zero.
     """
 
     shortest: float = 0.5
     longest: float = 15.0
     silence: float = 600.0
 
+    def __post_init__(self) -> None:
+        for name in ("shortest", "longest", "silence"):
+            check_number(name, getattr(self, name))
+            check_wait(name, getattr(self, name))
+        if not (self.shortest > 0 and self.longest > 0):
+            raise ConfigurationError("shortest and longest must be greater than zero", hint="Pass seconds.")
+
     def within(self, timeout: float | None) -> Patience:
         """This patience for a wait that is itself bounded."""
+        check_wait("timeout", timeout)
         return self if timeout is None else replace(self, silence=min(self.silence, timeout))
 
 

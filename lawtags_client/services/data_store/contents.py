@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from lawtags_client.errors import DataError
+from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.transport.paths import file_path
 from lawtags_client.types.data_store import TreeEntry
 
@@ -80,8 +80,14 @@ def describe(path: str, source: Source) -> LocalFile:
 
     Raises:
         DataError: it cannot be read.
+        ConfigurationError: it is neither a path nor bytes.
     """
     file_path(path)
+    given: object = source
+    if not isinstance(given, bytes | Path):
+        kind = type(given).__name__
+        hint = "Pass bytes, or the Path of a file."
+        raise ConfigurationError(f"the content of {path!r} is a {kind}", hint=hint)
     try:
         size = len(source) if isinstance(source, bytes) else source.stat().st_size
         sha256, git, sample = _digests(source, size, git=size <= _LARGE)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Ma
 from contextlib import aclosing
 from functools import partial
 
+from lawtags_client.errors import ConfigurationError
 from lawtags_client.json_value import JsonValue
 from lawtags_client.services.base import Owner
 from lawtags_client.services.extra_fields import constrained, extended
@@ -87,6 +88,10 @@ class Inference(ModelRequests):
             ordered: outcomes in the order of the prompts.
             on_load: called with the current load whenever it changes.
         """
+        if isinstance(prompts, str | bytes):
+            # A text is an iterable of texts, too: each of its letters would be a prompt.
+            kind = type(prompts).__name__
+            raise ConfigurationError(f"prompts is a {kind}", hint="Pass a list of prompts, even for one.")
         wish = Wish(model, False, guided, matches, telling, logprobs, logprobs_needed)
         headers = checked_headers(extra_headers)
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from client_kit import Script, client
 
-from lawtags_client import AllWeights, LoRA, Question, Vocabulary, sync, tag, tag_many
+from lawtags_client import AllWeights, LoRA, Patience, Question, Vocabulary, sync, tag, tag_many
 from lawtags_client.client import NeMo
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.settings import Settings
@@ -207,3 +207,67 @@ async def test_namespace_in_the_name_of_an_entity_is_refused(tmp_path: Path) -> 
         with pytest.raises(ConfigurationError, match="slash"):
             await create(DatasetRequest(name="law/k8", files_url="hf://datasets/law/k8"))
     assert not script.requests
+
+
+@pytest.mark.parametrize("timeout", ["5", True, float("nan"), [5]], ids=str)
+@pytest.mark.parametrize("name", ["timeout", "stall"])
+async def test_a_wait_refuses_what_is_no_time(name: str, timeout: Any, tmp_path: Path) -> None:
+    answers = Script([httpx.Response(200, json={"id": "cust-1", "status": "running"})] * 2)
+    job = await client(answers, tmp_path).customizer.job("cust-1")
+    with pytest.raises(ConfigurationError, match=f"^{name} is"):
+        await job.wait(**{name: timeout})
+    if name == "timeout":
+        with pytest.raises(ConfigurationError, match=r"^timeout is"):
+            await client(answers, tmp_path).inference.served("law/tagger", timeout=timeout)
+    assert len(answers.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"shortest": 0}, {"longest": -1.0}, {"shortest": float("nan")}, {"silence": "60"}, {"longest": None}],
+    ids=str,
+)
+def test_patience_without_a_pause_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError):
+        Patience(**options)
+
+
+@pytest.mark.parametrize("filter", [{"status": "completed"}, "completed", [("status", "completed")]], ids=str)
+async def test_a_filter_that_is_no_filter_is_refused(filter: Any, tmp_path: Path) -> None:
+    answers = Script([httpx.Response(500)])
+    nemo = client(answers, tmp_path)
+    with pytest.raises(ConfigurationError, match="filter is a"):
+        await nemo.customizer.jobs.page(filter=filter)
+    with pytest.raises(ConfigurationError, match="filter is a"):
+        [job async for job in nemo.customizer.jobs.list(filter=filter)]
+    with pytest.raises(ConfigurationError, match="filter is a"):
+        [change async for change in nemo.customizer.watch_many(["cust-1"], filter=filter)]
+    assert not answers.requests
+
+
+@pytest.mark.parametrize("prompts", ["Tags:", b"Tags:"], ids=str)
+async def test_one_prompt_is_not_taken_for_many(prompts: Any, tmp_path: Path) -> None:
+    answers = Script([httpx.Response(500)])
+    with pytest.raises(ConfigurationError, match="prompts is a"):
+        await client(answers, tmp_path).inference.complete_many(prompts, model="law/tagger")
+    assert not answers.requests
+
+
+@pytest.mark.parametrize("content", ["text", None, 5, {"a": 1}], ids=str)
+async def test_files_are_paths_or_bytes(content: Any, tmp_path: Path) -> None:
+    answers = Script([httpx.Response(500)])
+    with pytest.raises(ConfigurationError, match=r"the content of 'a\.txt' is a") as caught:
+        await client(answers, tmp_path).data_store.upload_files("law/tags", {"a.txt": content})
+    assert "bytes" in (caught.value.hint or "")
+
+
+def test_settings_take_paths_as_text_and_refuse_other_types(tmp_path: Path) -> None:
+    settings = Settings(platform_url=URL, intents_path=str(tmp_path / "i.sqlite"))  # type: ignore[arg-type]
+    assert NeMo(settings).intents.find("none") is None
+    wrong: list[dict[str, Any]] = [{"max_retries": "3"}, {"max_connections": 1.5}, {"ca_file": 5}]
+    for options in wrong:
+        with pytest.raises(ConfigurationError, match=next(iter(options))):
+            Settings(platform_url=URL, **options)
+    (tmp_path / "lawtags.toml").write_text("schema_version = 1\n[profiles.a]\nmax_retries = inf\n")
+    with pytest.raises(ConfigurationError, match="max_retries"):
+        Settings.load("a", environ={}, folder=tmp_path)

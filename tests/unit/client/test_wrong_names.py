@@ -63,7 +63,9 @@ async def test_an_unknown_argument_is_answered_with_the_known_ones(tmp_path: Pat
     script = Script([httpx.Response(500)])
     with pytest.raises(ConfigurationError, match="unknown argument title") as caught:
         await client(script, tmp_path).entity_store.namespaces.create(title="law")
-    assert "NamespaceRequest has: id, " in (caught.value.hint or "") and "extra_body" in (
-        caught.value.hint or ""
-    )
+    hint = caught.value.hint or ""
+    assert hint.startswith("Known are: id, description, ") and "extra_body" in hint
+    with pytest.raises(ConfigurationError, match="unknown argument desciption") as caught:
+        await client(script, tmp_path).entity_store.namespaces.create(id="law", desciption="x")
+    assert (caught.value.hint or "").startswith("Did you mean description?")
     assert not script.requests
