@@ -62,6 +62,7 @@ def loss_curves(metrics: Mapping[str, Sequence[SeriesPoint]]) -> str:
                 markersize=4,
                 label=name.replace("_", " "),
             )
+    axes.locator_params(axis="x", integer=True)
     axes.set_xlabel("optimizer step", fontsize=8)
     axes.set_ylabel("loss on the answer", fontsize=8)
     if axes.lines:
@@ -110,6 +111,8 @@ def differences(found: Sequence[PairedRuns], letters: Mapping[str, str]) -> str:
         [-place for place in range(len(lines))], [f"{letters[run]} {name}" for name, run in lines]
     )
     axes.set_ylim(-len(lines) + 0.4, 0.6)
+    # Signed figures of three decimals are wide: more of them would overlap.
+    axes.locator_params(axis="x", nbins=5)
     axes.set_xlabel("micro F1 minus that of A, 95 % interval", fontsize=8)
     return _svg(figure)
 

@@ -33,7 +33,8 @@ def _labeled(table: re.Match[str]) -> str:
         return table[0]
     labels = [_TAG.sub(" ", each["text"]).strip() for each in _HEADING.finditer(rows[0]["body"])]
     body = table["body"]
-    first = f'<tr class="headings"{rows[0]["rest"]}>{rows[0]["body"]}</tr>'
+    # A head of its own: on paper, it is repeated on each page of the table.
+    first = f'<thead><tr class="headings"{rows[0]["rest"]}>{rows[0]["body"]}</tr></thead>'
     rest = _ROW.sub(lambda row: f"<tr{row['rest']}>{_cells(row['body'], labels)}</tr>", body[rows[0].end() :])
     return f'<table class="labeled"{table["rest"]}>{body[: rows[0].start()]}{first}{rest}</table>'
 

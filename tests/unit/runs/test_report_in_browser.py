@@ -54,6 +54,29 @@ addEventListener("load", () => {
 </script>"""
 
 
+# The same for a sheet of paper, on which nothing can be scrolled or opened.
+MEASURE_PAPER = """<script>
+addEventListener("load", () => {
+  const shown = each => each.getClientRects().length > 0;
+  const all = names => [...document.querySelectorAll(names)].filter(shown);
+  const wide = all("table, th, td, svg, p, h2, section")
+    .filter(each => each.getBoundingClientRect().right > innerWidth + 1
+      || each.clientWidth && each.scrollWidth > each.clientWidth + 1)
+    .map(each => each.outerHTML.slice(0, 80));
+  const closed = all("details").filter(each => !each.open && !shown(each.lastElementChild))
+    .map(each => each.textContent.slice(0, 80));
+  const colorless = all(".track i, .range i, .tag")
+    .filter(each => getComputedStyle(each).printColorAdjust !== "exact").length;
+  const boxed = all("section").filter(each => getComputedStyle(each).borderTopWidth !== "0px").length;
+  const light = all("body, td, p, h2, .soft, summary").map(each => getComputedStyle(each).color)
+    .filter(color => color.match(/\\d+/g).slice(0, 3).every(part => +part > 150));
+  parent.document.title = JSON.stringify([wide, closed, colorless, boxed, light.length,
+    all("details").length, all("thead").length]);
+});
+</script>"""
+PAPER = 688  # A4 without its margins, in CSS pixels
+
+
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     title = "Is a clause that nobody can read in a lease of a flat in England and Wales void? " * 2
@@ -106,19 +129,38 @@ def test_nothing_is_wider_than_the_screen(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path, width: int
 ) -> None:
     page = request.getfixturevalue(kind)
-    framed = (
-        f'<title></title><iframe style="width: {width}px; height: 900px; border: 0" srcdoc="{{}}"></iframe>'
-    )
-    outer = framed.format(html.escape(page + MEASURE))
-    shown = browse(tmp_path, outer, "--dump-dom", "--virtual-time-budget=5000", width=1400)
-    found = re.search(r"<title>(.*?)</title>", shown, re.DOTALL)
-    assert found is not None
-    inner, needed, wide, broken = json.loads(html.unescape(found[1]))
+    inner, needed, wide, broken = measured(page + MEASURE, tmp_path, width)
     assert inner == width
     assert needed <= width
     assert broken == []
     if width == PHONE:
         assert wide == []
+
+
+def measured(page: str, folder: Path, width: int) -> list[object]:
+    """What a page that measures itself in a frame of a width says."""
+    framed = (
+        f'<title></title><iframe style="width: {width}px; height: 900px; border: 0" srcdoc="{{}}"></iframe>'
+    )
+    shown = browse(
+        folder, framed.format(html.escape(page)), "--dump-dom", "--virtual-time-budget=5000", width=1400
+    )
+    found = re.search(r"<title>(.*?)</title>", shown, re.DOTALL)
+    assert found is not None
+    told: list[object] = json.loads(html.unescape(found[1]))
+    return told
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_paper_nothing_is_cut_closed_or_light(page: str, tmp_path: Path, scheme: str) -> None:
+    assert "@media print" in page and "(prefers-color-scheme: dark)" in page
+    paper = page.replace("@media print", "@media all")
+    if scheme == "dark":
+        paper = paper.replace("(prefers-color-scheme: dark)", "all")
+    wide, closed, colorless, boxed, light, details, heads = measured(paper + MEASURE_PAPER, tmp_path, PAPER)
+    assert (wide, closed, colorless, boxed, light) == ([], [], 0, 0, 0)
+    assert isinstance(details, int) and details >= 3
+    assert isinstance(heads, int) and heads >= 5
 
 
 def test_screenshots_and_print_are_not_empty(page: str, tmp_path: Path) -> None:

@@ -27,7 +27,8 @@ TABLE = (
 def test_each_cell_gets_the_heading_of_its_column() -> None:
     found = with_labels(TABLE.format("tax") + "<table><tr><td>plain</td></tr></table>")
     assert '<td data-label="tag">tax</td><td data-label="F1" colspan="2">1</td>' in found
-    assert found.startswith('<table class="labeled"><tr class="headings">')
+    assert found.startswith('<table class="labeled"><thead><tr class="headings">')
+    assert found.count("</thead>") == 1
     assert "<table><tr><td>plain</td></tr></table>" in found
 
 
