@@ -168,6 +168,24 @@ async def test_a_server_is_a_provider_of_a_deployment_and_leaves_no_trace(
 
 
 @pytest.mark.asyncio
+async def test_a_second_server_leaves_the_models_of_the_first_to_it(helix: Helix, tmp_path: Path) -> None:
+    base, launcher, said = f"{helix.workspace}/base", shared_launcher(), list[str]()
+    async with serving(helix, [base], tmp_path / "one", say=lambda line: None, launcher=launcher):
+        first = (await helix.providers.get("lawtags-base")).host_url
+        async with serving(helix, [base], tmp_path / "two", say=said.append, launcher=launcher):
+            pass
+        assert (await helix.providers.get("lawtags-base")).host_url == first
+    assert said == [f"{base} and its adapters are served at {first} already; this runner does not serve it"]
+    # What a killed server has left is replaced.
+    await helix.providers.create(
+        name="lawtags-base", host_url=str(first), model_deployment_id=f"{helix.workspace}/lawtags-base"
+    )
+    async with serving(helix, [base], tmp_path / "two", say=said.append, launcher=launcher):
+        assert (await helix.providers.get("lawtags-base")).host_url != first
+    assert await helix.providers.find("lawtags-base") is None
+
+
+@pytest.mark.asyncio
 async def test_a_provider_of_someone_else_is_left_alone(helix: Helix, tmp_path: Path) -> None:
     await helix.providers.create(name="lawtags-base", host_url="http://127.0.0.1:1")
     with pytest.raises(ConflictError, match="does not belong to the deployment"):
