@@ -116,6 +116,9 @@ def convert_default_base_model() -> Path:
         if default_base_model_ready():
             return folder
         source = find_default_source()
+        # Of a conversion that was killed: nobody else is at it while this process has the lock.
+        for left in folder.parent.glob(f".{folder.name}.*/"):
+            shutil.rmtree(left, ignore_errors=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
             convert_llama_gguf(source, temporary)

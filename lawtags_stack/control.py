@@ -67,19 +67,36 @@ def detach(command: Sequence[str], dir: Path, *, timeout: float = 60.0) -> Stack
             stderr=messages,
             start_new_session=True,
         )
+    try:
+        address = _answering(process, dir, log, timeout)
+    except BaseException:
+        # Whoever is interrupted here has no stack that is left running unnoticed.
+        process.terminate()
+        raise
+    if address is not None:
+        _reap()
+        _DETACHED.append(process)
+        return address
+    process.kill()
+    process.wait()
+    raise WaitTimeoutError(f"the stack did not answer within {timeout:.0f} s", hint=f"See {log}.")
+
+
+def _answering(process: subprocess.Popen[bytes], dir: Path, log: Path, timeout: float) -> StackAddress | None:
+    """The address of a stack that was started, once it answers; None if it does not in time.
+
+    Raises:
+        LawtagsError: it exited.
+    """
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         address = read_address(dir)
         if address is not None and address.pid == process.pid:
-            _reap()
-            _DETACHED.append(process)
             return address
         if process.poll() is not None:
             raise _ended(process.returncode, log)
         time.sleep(_STEP)
-    process.kill()
-    process.wait()
-    raise WaitTimeoutError(f"the stack did not answer within {timeout:.0f} s", hint=f"See {log}.")
+    return None
 
 
 def stop(dir: Path, *, timeout: float = 15.0) -> bool:

@@ -6,6 +6,7 @@ def main() -> None:
     import os
     import sys
 
+    _open_closed_streams()
     # Read when torch's OpenMP is loaded. Threads that busy-wait for each other double the CPU time of a
     # training on cores that others use, too, such as the embedded stack's.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -27,3 +28,23 @@ def main() -> None:
         explain(usage, as_json=True)
         sys.exit(usage.exit_code)
     sys.exit(code or 0)
+
+
+def _open_closed_streams() -> None:
+    """Connect standard streams that are closed, as with ``>&-``, to nothing.
+
+    The next file that is opened, such as a ledger, would get the number of the closed stream, and whatever a
+    library prints would go into it.
+    """
+    import os
+    import sys
+
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest free number is the one that is closed, since those before it are open by now.
+            os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(number, True)
+            mode = "r" if number == 0 else "w"
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - stays open

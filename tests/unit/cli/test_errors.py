@@ -418,3 +418,21 @@ def test_the_local_profile_sends_everything_to_the_embedded_stack(
     with pytest.raises(ConfigurationError, match="no embedded stack is running") as caught:
         NeMo.from_env("local")
     assert caught.value.hint and "lawtags local up" in caught.value.hint
+
+
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_closed_standard_streams_are_connected_to_nothing(closed: str, tmp_path: Path) -> None:
+    code = (
+        "import os, sys\n"
+        "from lawtags_client.cli import main\n"
+        "sys.argv = ['lawtags', 'recipe', 'ls']\n"
+        "try: main()\n"
+        "except SystemExit as end: status = end.code or 0\n"
+        "opened = os.open(sys.argv[0] + '.file', os.O_CREAT | os.O_WRONLY)\n"
+        "with open('found', 'w') as file: file.write(f'{status} {opened > 2}')\n"
+    )
+    command = f'"{sys.executable}" -c "$CODE" {closed}'
+    subprocess.run(
+        ["sh", "-c", command], env=os.environ | {"CODE": code}, cwd=tmp_path, check=False, timeout=60
+    )
+    assert (tmp_path / "found").read_text() == "0 True"

@@ -32,6 +32,10 @@ def converted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(CACHE_VARIABLE, str(tmp_path_factory.mktemp("cache")))
         assert not base_models.default_base_model_ready()
+        folder = base_models.default_base_model_folder()
+        left = folder.parent / f".{folder.name}.left-by-a-kill"
+        left.mkdir(parents=True)
+        (left / "model.safetensors").write_bytes(b"half")
         yield base_models.ensure_default_base_model()
 
 
