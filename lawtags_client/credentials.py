@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -80,7 +81,7 @@ def given(token: TokenSource, file: Path | None, name: str) -> str | None:
         ConfigurationError: it cannot be read, or cannot be sent.
     """
     if callable(token):
-        return checked(name, token().strip())
+        return checked(name, _asked(token, name).strip())
     if token is not None or file is None:
         return token
     try:
@@ -90,6 +91,27 @@ def given(token: TokenSource, file: Path | None, name: str) -> str | None:
             f"{name}_file cannot be read: {error}", hint="Check the path and its permissions."
         ) from error
     return checked(f"{name}_file ({file})", text)
+
+
+def _asked(function: Callable[[], str], name: str) -> str:
+    try:
+        found: object = function()
+    except LawtagsError:
+        raise
+    except Exception as error:
+        # What it says may repeat the secret; the traceback of the cause has it for the author.
+        raise ConfigurationError(
+            f"the function for {name} failed: {type(error).__name__}",
+            hint="Fix the function; nothing was sent.",
+        ) from error
+    if isinstance(found, str):
+        return found
+    if inspect.iscoroutine(found):
+        found.close()
+    raise ConfigurationError(
+        f"the function for {name} returned a {type(found).__name__}",
+        hint="Return the token as text, from a function that is not asynchronous.",
+    )
 
 
 def checked(name: str, value: str) -> str:

@@ -271,3 +271,20 @@ def test_settings_take_paths_as_text_and_refuse_other_types(tmp_path: Path) -> N
     (tmp_path / "lawtags.toml").write_text("schema_version = 1\n[profiles.a]\nmax_retries = inf\n")
     with pytest.raises(ConfigurationError, match="max_retries"):
         Settings.load("a", environ={}, folder=tmp_path)
+
+
+async def _asynchronous() -> str:
+    return SECRET
+
+
+def _failing() -> str:
+    raise RuntimeError(SECRET)
+
+
+@pytest.mark.parametrize("function", [lambda: 5, lambda: None, lambda: b"t", _asynchronous, _failing])
+async def test_a_function_that_gives_no_token_is_an_error(function: Any, tmp_path: Path) -> None:
+    answers = Script([httpx.Response(500)])
+    with pytest.raises(ConfigurationError, match=r"the function for token (returned|failed)") as caught:
+        await client(answers, tmp_path, token=function).customizer.jobs.page()
+    assert caught.value.hint and SECRET not in str(caught.value)
+    assert not answers.requests
