@@ -67,6 +67,14 @@ def _waiting(found: FailureEvidence, neglect: Neglect) -> FailureCause:
             f"lawtags jobs logs {found.job}",
             evidence,
         )
+    if neglect.kind == "silent":
+        return FailureCause(
+            "runner-silent",
+            f"The runner of the job, {neglect.runner}, gives no sign of life.",
+            "Start it again with its --dir, and it resumes; another one trains from the beginning",
+            _runner(neglect.runner_options)(found),
+            f"{evidence}; last sign of life {neglect.heartbeat}",
+        )
     if neglect.kind == "behind":
         return FailureCause(
             "waits-for-its-turn",

@@ -1,25 +1,30 @@
 """Tells someone who waits for a job on Helix that nothing carries it out, and what to start.
 
 Helix accepts jobs whether or not anything is there to carry out their steps. A step that nobody has taken is
-``created``, or ``resuming`` after a pause; one that was taken and has not begun is ``pending``.
+``created``, or ``resuming`` after a pause; one that was taken and has not begun is ``pending``. A step whose
+runner was killed stays as it is; only the runner's signs of life end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
 from lawtags_client.errors import LawtagsError
 from lawtags_client.helix.client import Helix
 from lawtags_client.helix.jobs import StepFilter
-from lawtags_client.helix.types.jobs import JobStatus, JobStep, is_final
+from lawtags_client.helix.types.jobs import RUNNER, JobStatus, JobStep, is_final
 
 GRACE = 45.0
 """Seconds without a step that begins: the platform's own controller and a runner look every few seconds."""
 
 _UNTAKEN = frozenset({"created", "resuming"})
 _WAITING = _UNTAKEN | {"pending"}
+_HELD = frozenset({"active", "cancelling", "pausing"})
+# Signs of life come every ten seconds; after as long, another runner takes the job over.
+_SILENCE = 60.0
 _MOST_NAMED = 3
 
 
@@ -42,7 +47,7 @@ CONTROLLER_CURE = "Start the platform's jobs controller: nemo services run --con
 """What to start for an evaluation that nobody takes."""
 
 
-NeglectKind: TypeAlias = Literal["taken", "behind", "nobody"]
+NeglectKind: TypeAlias = Literal["taken", "behind", "nobody", "silent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +55,15 @@ class Neglect:
     """What the next step of a job waits for.
 
     Args:
-        kind: it was ``taken`` and has not begun, waits ``behind`` other jobs, or ``nobody`` takes it.
+        kind: it was ``taken`` and has not begun, waits ``behind`` other jobs, ``nobody`` takes it, or what
+            has begun it is ``silent``.
         step: its name.
         state: its state.
         others: jobs of its kind that are carried out, ``workspace/name``.
         is_training: whether the job is a training.
         runner_options: what a runner needs to take it, beside the address.
+        runner: the runner that is silent.
+        heartbeat: its last sign of life, in ISO 8601.
     """
 
     kind: NeglectKind
@@ -64,6 +72,8 @@ class Neglect:
     others: Sequence[str] = ()
     is_training: bool = True
     runner_options: str = ""
+    runner: str = ""
+    heartbeat: str | None = None
 
 
 async def find_neglect(helix: Helix, reference: str, status: JobStatus) -> Neglect | None:
@@ -76,7 +86,8 @@ async def find_neglect(helix: Helix, reference: str, status: JobStatus) -> Negle
     """
     step = _waiting_step(status)
     if step is None:
-        return None
+        held = _held_step(status)
+        return _silent(held, status) if held is not None and _is_silent(held, helix.clock.now()) else None
     state = step.status or "unknown"
     source, others = await _at_work(helix, reference)
     is_training = source in (None, "customization")
@@ -113,7 +124,7 @@ class UnattendedJob:
         self._cure, self._grace = cure, grace
         self._seen: object = None
         self._since = helix.clock.monotonic()
-        self._told: set[tuple[str, str]] = set()
+        self._told: set[tuple[str, str, str | None]] = set()
         self.unclaimed = False
 
     async def notice(self, status: JobStatus) -> str | None:
@@ -123,23 +134,32 @@ class UnattendedJob:
             status: the newest.
         """
         waiting = _waiting_step(status)
+        step = waiting or _held_step(status)
         now = self._helix.clock.monotonic()
-        seen = None if waiting is None else (waiting.name, waiting.attempt_id, waiting.status)
+        seen = None if step is None else (step.name, step.attempt_id, step.status, step.heartbeat)
         if seen != self._seen:
             self._seen, self._since, self.unclaimed = seen, now, False
-        if waiting is None or now - self._since < self._grace:
+        if step is None or now - self._since < self._grace:
             return None
-        found = await find_neglect(self._helix, self._reference, status)
+        # The clocks of the runner and of this machine need not agree.
+        found = await find_neglect(self._helix, self._reference, status) if waiting else _silent(step, status)
         if found is None:
             return None
         self.unclaimed = found.kind == "nobody"
-        if (found.step, found.kind) in self._told:
+        thing = (found.step, found.kind, found.heartbeat)
+        if thing in self._told:
             return None
-        self._told.add((found.step, found.kind))
+        self._told.add(thing)
         return self._sentence(found, now - self._since)
 
     def _sentence(self, found: Neglect, seconds: float) -> str:
         cure = f"{self._cure}{found.runner_options}"
+        if found.kind == "silent":
+            name = f"{self._reference}: its runner {found.runner}"
+            return (
+                f"{name} has given no sign of life for {seconds:.0f} s. "
+                f"Started with its --dir, it resumes; another one trains from the beginning. {cure}"
+            )
         what = f"{self._reference} has been waiting for {seconds:.0f} s"
         if found.kind == "taken":
             return (
@@ -167,3 +187,24 @@ def _waiting_step(status: JobStatus) -> JobStep | None:
         if step.status in _UNTAKEN or (step.status == "pending" and not step.tasks)
     ]
     return waiting[0] if waiting and len(waiting) == len(open_steps) else None
+
+
+def _held_step(status: JobStatus) -> JobStep | None:
+    """The step that a runner of lawtags carries out."""
+    if is_final(status.status):
+        return None
+    return next((step for step in status.steps if step.status in _HELD and step.heartbeat), None)
+
+
+def _is_silent(step: JobStep, now: datetime) -> bool:
+    try:
+        last = datetime.fromisoformat(step.heartbeat or "")
+    except ValueError:
+        return False
+    return (now - (last if last.tzinfo else last.replace(tzinfo=UTC))).total_seconds() > _SILENCE
+
+
+def _silent(step: JobStep, status: JobStatus) -> Neglect:
+    options = _OWN_STORAGE if status.own_storage else ""
+    runner, state = str(step.status_details.get(RUNNER) or "unknown"), step.status or "unknown"
+    return Neglect("silent", step.name, state, (), True, options, runner, step.heartbeat)

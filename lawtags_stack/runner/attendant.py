@@ -17,8 +17,8 @@ from lawtags_client.errors import (
     TransportError,
 )
 from lawtags_client.helix.running import StepCalls
-from lawtags_client.helix.types.jobs import LogLine, QueuedStep
-from lawtags_stack.runner.claims import HEARTBEAT, RUNNER, Claims, reference
+from lawtags_client.helix.types.jobs import HEARTBEAT, RUNNER, LogLine, QueuedStep
+from lawtags_stack.runner.claims import Claims, reference
 from lawtags_stack.runner.progress import Details
 
 Order: TypeAlias = Literal["cancel", "pause", "leave"]

@@ -15,11 +15,9 @@ from collections.abc import Callable, Mapping
 
 from lawtags_client.errors import ConflictError
 from lawtags_client.helix.running import StepCalls
-from lawtags_client.helix.types.jobs import JobResult, QueuedStep
+from lawtags_client.helix.types.jobs import HEARTBEAT, RUNNER, JobResult, QueuedStep
 from lawtags_client.json_value import JsonValue
 
-RUNNER = "runner"
-HEARTBEAT = "runner_heartbeat"
 _CLAIM = re.compile(r"runner-claim-([1-9]\d{0,5})")
 _MARK = "#runner/"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,27 @@ def test_a_step_that_moves_is_attended() -> None:
     assert told([(0, paused), (900, paused)], []) == []
     resuming: JsonValue = [step("resuming", tasks=[{"name": "t"}])]
     assert len(told([(0, resuming), (900, resuming)], [])) == 1
+
+
+def test_a_runner_without_a_sign_of_life_is_named_once_for_each_silence() -> None:
+    def held(beat: str, state: str = "active") -> JsonValue:
+        return [step(state, "training", status_details={"runner": "lawtags-1", "runner_heartbeat": beat})]
+
+    alive = [(seconds, held(f"2026-01-01T00:00:{seconds:02}Z")) for seconds in range(0, 60, 10)]
+    # Whatever its clock says, and whatever ours.
+    dead: list[tuple[float, JsonValue]] = [(seconds, alive[-1][1]) for seconds in (90, 96, 200, 400)]
+    (said,) = told([*alive, *dead], [])
+    assert said == (
+        "law/tagger: its runner lawtags-1 has given no sign of life for 46 s. Started with its --dir, it "
+        "resumes; another one trains from the beginning. Start it."
+    )
+    back: list[tuple[float, JsonValue]] = [
+        (410, held("2026-01-01T00:07:00Z")),
+        (500, held("2026-01-01T00:07:00Z")),
+    ]
+    assert len(told([*alive, *dead, *back], [])) == 2
+    stopping: JsonValue = held("2026-01-01T00:00:00Z", "cancelling")
+    assert len(told([(0, stopping), (50, stopping)], [])) == 1
 
 
 def test_what_was_taken_and_what_waits_for_its_turn_are_told_apart() -> None:
@@ -260,6 +282,26 @@ def test_a_job_that_waits_for_its_turn_and_one_that_was_only_taken(alone: str, t
     assert [cause.name for cause in found] == ["waits-for-its-turn", "step-not-begun"]
     assert names["first"] in found[0].message
     assert found[1].command == f"lawtags jobs logs {names['second']}"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(5, []), (300, ["runner-silent"])], ids=["alive", "silent for five minutes"]
+)
+def test_a_killed_runner_is_a_cause(alone: str, seconds: int, expected: list[str], tmp_path: Path) -> None:
+    beat = (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
+
+    async def ask() -> tuple[FailureCause, ...]:
+        helix, platform = platform_at(alone, tmp_path)
+        async with helix:
+            wish = FineTuneIntent(f"beat-{seconds}", "law/base", "law/tags", {"epochs": 1}, "law/beat")
+            job = (await platform.submit(wish)).id
+            sign = {"runner": "lawtags-1", "runner_heartbeat": beat}
+            await helix.runner.move_step(job, "model-and-dataset-download", "active", details=sign)
+            return (await diagnose_on_helix(helix, job)).causes
+
+    found = asyncio.run(ask())
+    assert [cause.name for cause in found] == expected
+    assert all("lawtags-1" in cause.message and beat in cause.evidence for cause in found)
 
 
 @pytest.mark.parametrize(

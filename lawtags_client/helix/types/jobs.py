@@ -29,6 +29,9 @@ JobState: TypeAlias = (
 FINAL_STATES = frozenset({"completed", "error", "cancelled"})
 """The only states that a job does not leave; any other, known or not, continues."""
 
+RUNNER, HEARTBEAT = "runner", "runner_heartbeat"
+"""In the details of a step: the runner of lawtags that holds it, and when it gave a sign of life."""
+
 TRAINING_STEPS = ("training", "dpo-training", "grpo-training")
 """Names of the step that trains, by backend."""
 
@@ -67,6 +70,12 @@ class JobStep(Resource):
     error_details: ErrorDetails | None = None
     config: dict[str, JsonValue] | None = None
     tasks: Items[JobTask] = Field(default_factory=list)
+
+    @property
+    def heartbeat(self) -> str | None:
+        """When a runner of lawtags that holds the step gave its last sign of life, in its words."""
+        found = self.status_details.get(HEARTBEAT)
+        return found if isinstance(found, str) else None
 
 
 class StepExecutor(WireModel):

@@ -57,8 +57,11 @@ class Customize:
         try:
             async with tuning_beside(context) if self._tune_encoder else contextlib.nullcontext():
                 return await _Training(context, record).run()
-        except (JobFailedError, JobCancelledError):
+        except (JobFailedError, JobCancelledError) as problem:
             context.ledger.add_failed_job(record)
+            if isinstance(problem, JobCancelledError):
+                # A run has a new intent for each attempt, and no option for one.
+                problem.hint = "To train again, repeat the command: it submits another job."
             raise
 
 
