@@ -1,4 +1,4 @@
-"""Where the services are, with which credentials and how patiently they are asked.
+"""Addresses, credentials and limits of a client.
 
 A value is taken from the first place that has it: argument, the profile that was requested by name,
 environment (``LAWTAGS_*``, then the names of the vendor's documentation), default profile, default. The file
@@ -109,13 +109,13 @@ class ServiceAddress:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Settings:
-    """All that a client needs to know before the first request.
+    """Addresses, credentials and limits of a client.
 
-    ``token`` goes to the platform's services and the Data Store; inference gets it only where it is on the
-    platform's own host, since a hosted model is someone else's. A token is text, a function that gives it, or
-    stands in a file (``token_file``); once it is refused it is looked up again. ``connect_timeout`` and
-    ``read_timeout`` bound one step of a request, ``total_timeout`` a whole call with its retries, all in
-    seconds.
+    ``token`` is sent to the platform's services and the Data Store. Inference receives it only if it is on
+    the platform's own host, because a hosted model may belong to somebody else. A token is text, a function
+    that returns it, or the content of a file (``token_file``), and is read again after it was rejected.
+    ``connect_timeout`` and ``read_timeout`` limit one step of a request, ``total_timeout`` a whole call with
+    its retries; all are in seconds.
     """
 
     platform_url: str | None = None

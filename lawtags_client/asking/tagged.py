@@ -34,7 +34,7 @@ class Tagged:
     Args:
         row: its place, from zero.
         id: its id.
-        tags: best first; empty where nothing is sure enough.
+        tags: best first; empty if no tag is likely enough.
         scores: tag to probability: a tagger's for its ten best tags, or that with which the model wrote the
             tag; empty where the server gives no log-probabilities.
         error: why there are no tags.

@@ -56,7 +56,7 @@ def convert(
         kind: what to make.
         base: a folder with the ``config.json`` of the model that a PEFT adapter belongs to.
         tokenizer: for NeMo 1, the name of the tokenizer on Hugging Face.
-        multiple: for NeMo, pad the embedding to a multiple of so many rows.
+        multiple: for NeMo, pad the embedding to a multiple of this many rows.
         shard_bytes: for Hugging Face, the length of a file of weights.
 
     Raises:

@@ -199,7 +199,7 @@ def write_nemo_1(model: DecoderModel, output: Output, *, multiple: int, tokenize
     Args:
         model: the model.
         output: where to.
-        multiple: pad the embedding to a multiple of so many rows.
+        multiple: pad the embedding to a multiple of this many rows.
         tokenizer: the name of the tokenizer on Hugging Face, where there is no ``tokenizer.model``.
     """
     given: dict[str, JsonValue] = {"library": "huggingface", "type": tokenizer, "use_fast": True}
@@ -224,7 +224,7 @@ def write_nemo_2(model: DecoderModel, output: Output, *, multiple: int) -> None:
     Args:
         model: the model.
         output: where to.
-        multiple: pad the embedding to a multiple of so many rows.
+        multiple: pad the embedding to a multiple of this many rows.
     """
     copy_assets(model.assets, output, _HF_IN_NEMO_2)
     write_context(output, model.made, multiple=multiple)

@@ -119,7 +119,7 @@ def convert(
             "--vocabulary-multiple",
             min=1,
             max=1 << 16,
-            help="For nemo1 and nemo2: pad the embedding with zeros to a multiple of so many rows.",
+            help="For nemo1 and nemo2: pad the embedding with zeros to a multiple of this many rows.",
         ),
     ] = 1,
     shard_size: Annotated[

@@ -108,7 +108,7 @@ def watch(
 @app.command("why")
 @command
 def why(session: Session, job_id: JobId) -> None:
-    """Say why a job failed, waits or is not served, and which command cures it.
+    """Say why a job failed, waits or is not served, and which command fixes it.
 
     Example: lawtags jobs why cust-…
 

@@ -27,7 +27,7 @@ _HELP = """Carry out the training jobs of a NeMo Helix platform on this machine,
 
 Takes jobs of the backends automodel (LoRA, merged LoRA, all weights) and rl (DPO), one at a time: downloads
 model and dataset, trains, reports losses and logs to the platform, uploads the result and registers it. A
-runner that is stopped or killed goes on where it was when it is started again with the same --dir. Several
+runner that is stopped or killed resumes when it is started again with the same --dir. Several
 runners, each with its own --dir, share the jobs of one platform.
 
 \b

@@ -55,7 +55,7 @@ def plan(
     rates: Rates = None,
     gpu: Gpu = None,
 ) -> None:
-    """Show what a run will be: faults of the data, job, memory, time and price. Sends and changes nothing.
+    """Show what a run will do: faults of the data, job, memory, time and price. Sends and changes nothing.
 
     A plan has its own folder, plans/NAME in the folder of runs, and changes no run. It ends with exit code 2
     if the platform would refuse the job.

@@ -45,7 +45,7 @@ def new(
         str, typer.Option("--from", help="Recipe to copy, with its comments.")
     ] = "gemma-2-2b",
 ) -> None:
-    """Write a recipe to begin with, and its JSON schema beside it, by which editors complete and check keys.
+    """Write a recipe to begin with, and beside it its JSON schema, with which editors check keys.
 
     Example: lawtags recipe new contracts.yaml --from smollm2-demo
     """

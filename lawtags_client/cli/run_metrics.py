@@ -21,7 +21,7 @@ Listen = Annotated[
     ),
 ]
 Jobs = Annotated[bool, typer.Option("--jobs/--no-jobs", help="Also ask the platform for its training jobs.")]
-Every = Annotated[float, typer.Option("--every", min=1, help="Seconds between two looks at the platform.")]
+Every = Annotated[float, typer.Option("--every", min=1, help="Seconds between requests to the platform.")]
 
 
 @command

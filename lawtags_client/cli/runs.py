@@ -55,7 +55,7 @@ def ls(session: Session, runs: Runs = DEFAULT_RUNS) -> None:
 @app.command("show")
 @command
 def show(session: Session, run: Run, runs: Runs = DEFAULT_RUNS) -> None:
-    """Show a run's stages, estimate beside fact, and the verdict. Example: lawtags runs show demo"""
+    """Show a run's stages, estimated and measured values, and the verdict. Example: lawtags runs show demo"""
     from lawtags_client.cli.verdict import print_verdict
     from lawtags_client.runs.overview import RunDetails, find_run
 
@@ -218,7 +218,7 @@ def rm(
         bool, typer.Option("--keep-on-platform", help="Leave its jobs, models and datasets there.")
     ] = False,
 ) -> None:
-    """Remove the folders of runs, for good. Example: lawtags runs rm demo-2 --yes
+    """Delete the folders of runs permanently. Example: lawtags runs rm demo-2 --yes
 
     First remove what a run made on a platform: lawtags runs undo RUN.
     """

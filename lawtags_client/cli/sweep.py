@@ -40,7 +40,7 @@ def sweep(
     settings: Set = None,
     concurrency: Annotated[int, typer.Option("--concurrency", help="Trainings at a time.")] = 1,
     budget: Annotated[
-        int | None, typer.Option("--budget", help="Most optimizer steps of all jobs together.")
+        int | None, typer.Option("--budget", help="Maximum number of optimizer steps over all jobs.")
     ] = None,
     halving: Annotated[
         int | None,

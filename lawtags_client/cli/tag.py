@@ -64,7 +64,8 @@ Threshold = Annotated[
 ]
 
 AtMost = Annotated[
-    int | None, typer.Option("--at-most", min=1, help="Most tags per question; by default as trained.")
+    int | None,
+    typer.Option("--at-most", min=1, help="Maximum number of tags per question; by default as trained."),
 ]
 
 

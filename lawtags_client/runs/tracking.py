@@ -76,4 +76,5 @@ class RunTracking:
         except (LawtagsError, OSError) as problem:
             self._tracker = None
             words = problem.message if isinstance(problem, LawtagsError) else str(problem)
-            self._progress.note(f"the run goes on, but is no longer reported to the tracking server: {words}")
+            note = f"the run continues, but is no longer reported to the tracking server: {words}"
+            self._progress.note(note)

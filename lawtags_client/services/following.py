@@ -42,14 +42,14 @@ _MISSED_LOOKS = 2
 
 @dataclass(frozen=True, slots=True)
 class JobChange(Generic[M]):
-    """A followed job is other than it was.
+    """A change of a followed job.
 
     Args:
         id: the job's.
-        job: what it is now; None where the service does not know it, or no longer does.
+        job: what it is now; None if the service does not know it, or no longer does.
         state: the state it is in.
         before: the state it was in; None at the first look.
-        final: whether it stays there; no more will be said of this job.
+        final: whether that state is final: no further change follows.
     """
 
     id: str

@@ -21,8 +21,8 @@ class Question:
     Args:
         id: stable identity, unique within its file.
         title: plain text.
-        body: plain text, or None where the source holds titles only.
-        tags: the true tags in normal form; empty where they are not known.
+        body: plain text, or None if the source has titles only.
+        tags: the true tags in normal form; empty if they are not known.
         prepared: whether its texts are as curation leaves them, with personal data masked.
 
     Raises:

@@ -101,7 +101,7 @@ class ProjectFilter(WireRequest):
 
 
 class Dataset(WireModel):
-    """A data set: a name for files in a repository."""
+    """A dataset: a name for files in a repository."""
 
     files_url: str | None = None
     name: str | None = None

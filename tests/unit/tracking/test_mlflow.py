@@ -143,7 +143,7 @@ async def test_a_server_that_is_down_costs_one_note_and_not_the_run() -> None:
             for _ in range(3):
                 await tracking.points([("train_loss", 0, 1.0)])
     (note,) = told.notes
-    assert note.startswith("the run goes on, but is no longer reported to the tracking server: ")
+    assert note.startswith("the run continues, but is no longer reported to the tracking server: ")
 
 
 async def test_the_token_is_sent_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
