@@ -142,8 +142,8 @@ class LfsBatchRequest(WireModel):
 class LfsAction(WireModel):
     """A link to send to, with headers to send along."""
 
-    href: str
-    header: dict[str, str] | None = None
+    href: str = Field(repr=False)
+    header: dict[str, str] | None = Field(default=None, repr=False)
     expires_in: int | None = None
     expires_at: str | None = None
 

@@ -18,7 +18,7 @@ class NIMDeploymentConfig(WireModel):
     image_tag: str
     gpu: int
     pvc_size: str | None = None
-    additional_envs: dict[str, str] | None = None
+    additional_envs: dict[str, str] | None = Field(default=None, repr=False)
     namespace: str | None = None
     disable_lora_support: bool | None = None
 

@@ -44,7 +44,7 @@ class ExecutorConfigRequest(HelixRequest):
     health_check_path: str | None = None
     run_as_user: int | None = None
     run_as_group: int | None = None
-    additional_envs: dict[str, str] | None = None
+    additional_envs: dict[str, str] | None = Field(default=None, repr=False)
     additional_args: list[str] | None = None
     k8s_nim_operator_config: dict[str, JsonValue] | None = None
     override_config: dict[str, JsonValue] | None = None
@@ -115,9 +115,9 @@ class ProviderChanges(HelixRequest):
     auth_header_format: str | None = None
     enabled_models: list[str] | None = None
     default_extra_body: dict[str, JsonValue] | None = None
-    default_extra_headers: dict[str, str] | None = None
+    default_extra_headers: dict[str, str] | None = Field(default=None, repr=False)
     required_extra_body: dict[str, JsonValue] | None = None
-    required_extra_headers: dict[str, str] | None = None
+    required_extra_headers: dict[str, str] | None = Field(default=None, repr=False)
     model_deployment_id: str | None = None
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from lawtags_client.helix.types.common import HelixRequest
 from lawtags_client.json_value import JsonValue
 
@@ -49,7 +51,7 @@ class DeploymentParams(HelixRequest):
 
     engine: Literal["nim", "vllm"] | str | None = None
     gpu: int | None = None
-    additional_envs: dict[str, JsonValue] | None = None
+    additional_envs: dict[str, JsonValue] | None = Field(default=None, repr=False)
     disk_size: str | None = None
     image_name: str | None = None
     image_tag: str | None = None
