@@ -108,7 +108,11 @@ async def execute(
         opening = contextlib.nullcontext() if tracker is None else tracker(context.run_id())
         with run_span("lawtags run", names):
             async with opening as context.tracker:
-                await runner.run(until)
+                try:
+                    await runner.run(until)
+                except Exception:
+                    await context.tracking.failed()
+                    raise
                 if until is None and runner.redone:
                     await context.tracking.finished(folder)
         return RunResult(folder, context.outputs, tuple(runner.redone))

@@ -5,6 +5,7 @@ The server's Python package is not needed. Source: MLflow's REST API 2.0, and it
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import time
@@ -17,9 +18,11 @@ from lawtags_client.credentials import Credential
 from lawtags_client.errors import APIError, NotFoundError, ProtocolError
 from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_client.settings import ServiceAddress, Settings
+from lawtags_client.tracking.dataset import TrackedDataset
 from lawtags_client.transport.call import Call
 from lawtags_client.transport.http import ServiceTransport, Transport
 from lawtags_client.transport.paths import join
+from lawtags_client.version import __version__
 
 TOKEN_VARIABLE = "MLFLOW_TRACKING_TOKEN"
 
@@ -27,8 +30,10 @@ _API = "/api/2.0/mlflow"
 _ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 _PROXIED = "mlflow-artifacts:/"
 _RUN_TAG = "lawtags.run_id"
+_SOURCE_TAGS = {"mlflow.source.name": f"lawtags {__version__}", "mlflow.source.type": "LOCAL"}
+_NOTE_TAG = "mlflow.note.content"
 # The most that one request may hold.
-_METRICS, _PARAMETERS, _LONGEST = 1000, 100, 6000
+_METRICS, _PARAMETERS, _LONGEST, _LONGEST_TAG, _LONGEST_DIGEST = 1000, 100, 6000, 5000, 36
 _SECONDS = 30.0
 
 
@@ -73,16 +78,23 @@ class MlflowRun:
     ) -> None:
         await self._transport.close()
 
-    async def started(self, parameters: Mapping[str, object], tags: Mapping[str, str]) -> None:
+    async def started(
+        self, parameters: Mapping[str, object], tags: Mapping[str, str], dataset: TrackedDataset | None = None
+    ) -> None:
         """Log what the training is given.
 
         Args:
             parameters: by name; nested ones with dots.
             tags: by name.
+            dataset: its rows.
         """
         run = await self._run()
+        # It may have failed before, and been resumed.
+        await self._post("runs/update", {"run_id": run, "status": "RUNNING"})
         values = [{"key": key, "value": str(value)[:_LONGEST]} for key, value in _flat(parameters)]
         await self._post("runs/log-batch", {"run_id": run, "tags": _pairs(tags)})
+        if dataset is not None:
+            await self._post("runs/log-inputs", {"run_id": run, "datasets": [_input(dataset)]})
         for first in range(0, len(values), _PARAMETERS):
             part: list[JsonValue] = [*values[first : first + _PARAMETERS]]
             try:
@@ -104,14 +116,25 @@ class MlflowRun:
             await self._post("runs/log-batch", {"run_id": run, "metrics": part})
         self._known.update(point[:2] for point in fresh)
 
-    async def finished(self, figures: Mapping[str, float], files: Sequence[Path]) -> None:
+    async def failed(self) -> None:
+        """End the run as a failed one, if it was started; a run that is resumed is a running one again."""
+        if self._id is not None:
+            end: JsonObject = {"run_id": self._id, "status": "FAILED", "end_time": self._stamp()}
+            await self._post("runs/update", end)
+
+    async def finished(self, figures: Mapping[str, float], files: Sequence[Path], note: str = "") -> None:
         """Log the verdict, attach files, and end the run.
 
         Args:
-            figures: by name.
+            figures: by name; names with the same beginning up to a slash are shown together.
             files: attached if the server takes artifacts.
+            note: Markdown that describes the run.
         """
         run = await self._run()
+        if note:
+            await self._post(
+                "runs/log-batch", {"run_id": run, "tags": _pairs({_NOTE_TAG: note[:_LONGEST_TAG]})}
+            )
         await self.points((name, 0, value) for name, value in figures.items())
         place = await self._artifacts(run)
         for path in files if place is not None else ():
@@ -145,7 +168,7 @@ class MlflowRun:
                 "experiment_id": experiment,
                 "run_name": self._name,
                 "start_time": self._stamp(),
-                "tags": _pairs({_RUN_TAG: self._lawtags_id}),
+                "tags": _pairs({_RUN_TAG: self._lawtags_id, **_SOURCE_TAGS}),
             },
         )
         return _text(made, "run", "info", "run_id")
@@ -199,6 +222,19 @@ def _flat(values: Mapping[str, object], prefix: str = "") -> Iterable[tuple[str,
             yield from _flat(value, f"{prefix}{name}.")
         elif value is not None:
             yield f"{prefix}{name}", value
+
+
+def _input(dataset: TrackedDataset) -> JsonObject:
+    return {
+        "tags": _pairs({"mlflow.data.context": "training"}),
+        "dataset": {
+            "name": dataset.name,
+            "digest": dataset.digest[:_LONGEST_DIGEST],
+            "source_type": "lawtags",
+            "source": json.dumps({"dataset": dataset.name, "digest": dataset.digest}),
+            "profile": json.dumps({"num_rows": sum(dataset.rows.values()), **dataset.rows}),
+        },
+    }
 
 
 def _pairs(values: Mapping[str, str]) -> list[JsonValue]:

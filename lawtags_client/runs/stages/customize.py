@@ -21,12 +21,13 @@ from lawtags_client.runs.documents import validated
 from lawtags_client.runs.followed_job import FollowedJob, follow_job
 from lawtags_client.runs.hyperparameters import job_layout
 from lawtags_client.runs.ledger import StageRecord
-from lawtags_client.runs.outputs import CustomizeOutput, PlanOutput, UploadOutput
+from lawtags_client.runs.outputs import CurateOutput, CustomizeOutput, PlanOutput, UploadOutput
 from lawtags_client.runs.overfitting import Overfitting
 from lawtags_client.runs.recipe_following import WandbSection
 from lawtags_client.runs.series import StoppedTraining, TrainingRecord
 from lawtags_client.runs.stage import RunContext, file_digests
 from lawtags_client.runs.stages.encoder import tuning_beside
+from lawtags_client.tracking.dataset import TrackedDataset
 
 
 class Customize:
@@ -102,7 +103,9 @@ class _Training:
         intent = job_intent(context, hyperparameters, key, run=context.folder.name)
         job = await context.platform.submit(intent)
         context.progress.note(f"job {job.id} makes {job.output_model}")
-        await context.tracking.started(job.id, plan.config, hyperparameters)
+        curated, dataset = context.find(CurateOutput), context.left(UploadOutput).dataset
+        rows = None if curated is None else TrackedDataset(dataset, curated.digest, curated.rows)
+        await context.tracking.started(job, plan, hyperparameters, rows)
         return job
 
     def _read_stopped(self) -> StoppedTraining | None:

@@ -33,6 +33,7 @@ from lawtags_client.runs.progress import LoggedProgress
 from lawtags_client.runs.recipe import parse_recipe
 from lawtags_client.runs.run import RunResult, execute
 from lawtags_client.runs.stage import RunContext, Stage, file_digests
+from lawtags_client.runs.tracking import Tracker
 
 RECIPE = parse_recipe({"schema_version": 1, "name": "small", "model": {"config": "ns/model@v1"}})
 
@@ -70,12 +71,23 @@ class Counting:
         return Counted(value=self.option, files=files, missing=self.missing)
 
 
+class FailureTracker:
+    """Counts the failures that a run reports."""
+
+    failures = 0
+
+    async def failed(self) -> None:
+        self.failures += 1
+
+
 @pytest.fixture
 def steps() -> list[Counting]:
     return [Counting("first"), Counting("second", "first"), Counting("third", "second")]
 
 
-async def go(folder: Path, steps: list[Counting], until: str | None = None) -> RunResult:
+async def go(
+    folder: Path, steps: list[Counting], until: str | None = None, tracker: FailureTracker | None = None
+) -> RunResult:
     return await execute(
         folder=folder,
         recipe=RECIPE,
@@ -84,6 +96,7 @@ async def go(folder: Path, steps: list[Counting], until: str | None = None) -> R
         progress=LoggedProgress(),
         until=until,
         steps=cast(list[Stage], steps),
+        tracker=tracker and (lambda run_id: contextlib.nullcontext(cast(Tracker, tracker))),
     )
 
 
@@ -227,6 +240,17 @@ async def test_a_run_that_ends_because_the_platform_is_down_says_how_to_resume(
     with pytest.raises(LawtagsError):
         await go(tmp_path, steps)
     assert (caught.value.hint or "").count("repeat the command") == 1
+
+
+async def test_a_run_that_fails_says_so_to_its_tracker(tmp_path: Path, steps: list[Counting]) -> None:
+    tracker = FailureTracker()
+    steps[1].fails = DataError("a row is damaged")
+    with pytest.raises(DataError):
+        await go(tmp_path, steps, tracker=tracker)
+    assert tracker.failures == 1
+    steps[1].fails = None
+    await go(tmp_path, steps, tracker=tracker)
+    assert tracker.failures == 1
 
 
 async def test_a_run_can_stop_after_a_stage(tmp_path: Path, steps: list[Counting]) -> None:

@@ -9,17 +9,19 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from made_run import make_run
 
 from lawtags_client.errors import LawtagsError
 from lawtags_client.runs.progress import LoggedProgress
 from lawtags_client.runs.tracking import RunTracking
 from lawtags_client.settings import Settings
+from lawtags_client.tracking.dataset import TrackedDataset
 from lawtags_client.tracking.mlflow import MlflowRun
 
 ROOT = Path(__file__).parents[3]
@@ -81,6 +83,7 @@ def history(url: str, run: str, metric: str) -> list[tuple[int, float]]:
     return sorted((int(each.get("step", 0)), each["value"]) for each in found)
 
 
+ROWS = TrackedDataset("law/questions", "d" * 64, {"training": 5, "testing": 2})
 POINTS = [("train_loss", step, 3.0 / (step + 1)) for step in range(30)] + [("val_loss", 29, 0.9)]
 
 
@@ -88,16 +91,19 @@ POINTS = [("train_loss", step, 3.0 / (step + 1)) for step in range(30)] + [("val
 async def test_an_interrupted_run_is_one_run_with_each_point_once(server: str, tmp_path: Path) -> None:
     parameters = {"epochs": 3, "learning_rate": 1e-4, "lora": {"adapter_dim": 16}, "seed": None}
     async with opened(server) as run:
-        await run.started(parameters, {"lawtags.job": "cust-1"})
+        await run.started(parameters, {"lawtags.job": "cust-1"}, ROWS)
         await run.points(POINTS[:20])
         await run.points([("train_loss", 99, math.nan), ("train_loss", 98, math.inf)])
+        await run.failed()
+    assert runs_of(server, "law")[0]["info"]["status"] == "FAILED"
     report = tmp_path / "report.html"
     report.write_text("<p>It is better.</p>")
     # The same command again: a new process, which receives all points again.
     async with opened(server) as run:
-        await run.started({**parameters, "epochs": 4}, {"lawtags.job": "cust-2"})
+        await run.started({**parameters, "epochs": 4}, {"lawtags.job": "cust-2"}, ROWS)
+        assert runs_of(server, "law")[0]["info"]["status"] == "RUNNING"
         await run.points(POINTS)
-        await run.finished({"tagger.micro_f1": 0.658}, [report])
+        await run.finished({"micro_f1/tagger": 0.658}, [report], "**It is better.**")
     (found,) = runs_of(server, "law")
     info, data = found["info"], found["data"]
     assert (info["run_name"], info["status"]) == ("gemma-2-2b", "FINISHED")
@@ -108,7 +114,11 @@ async def test_an_interrupted_run_is_one_run_with_each_point_once(server: str, t
     assert tags["lawtags.run_id"] == "r1" and tags["lawtags.job"] == "cust-2"
     losses = history(server, info["run_id"], "train_loss")
     assert losses == [(step, pytest.approx(value)) for name, step, value in POINTS if name == "train_loss"]
-    assert history(server, info["run_id"], "tagger.micro_f1") == [(0, 0.658)]
+    assert history(server, info["run_id"], "micro_f1/tagger") == [(0, 0.658)]
+    assert tags["mlflow.note.content"] == "**It is better.**"
+    (given,) = found["inputs"]["dataset_inputs"]
+    assert (given["dataset"]["name"], given["dataset"]["digest"]) == ("law/questions", "d" * 36)
+    assert json.loads(given["dataset"]["profile"]) == {"num_rows": 7, "training": 5, "testing": 2}
     place = info["artifact_uri"].removeprefix("mlflow-artifacts:/")
     kept = httpx.get(f"{server}/api/2.0/mlflow-artifacts/artifacts/{place}/report.html")
     assert kept.text == report.read_text()
@@ -122,6 +132,14 @@ async def test_names_with_odd_characters_are_kept(server: str) -> None:
     assert len(runs_of(server, "law / tags é %")) == 1
 
 
+@pytest.mark.slow
+async def test_a_run_that_fails_before_its_training_leaves_no_trace(server: str) -> None:
+    async with opened(server, "r3", "untouched") as run:
+        await run.failed()
+    named = {"experiment_name": "untouched"}
+    assert httpx.get(f"{server}/api/2.0/mlflow/experiments/get-by-name", params=named).status_code == 404
+
+
 class Noted(LoggedProgress):
     def __init__(self) -> None:
         super().__init__()
@@ -129,6 +147,42 @@ class Noted(LoggedProgress):
 
     def note(self, text: str) -> None:
         self.notes.append(text)
+
+
+class Reported:
+    """Keeps what a run reports."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+        self.figures: dict[str, float] = {}
+        self.note = ""
+        self.failures = 0
+
+    async def started(self, parameters: object, tags: object, dataset: object = None) -> None:
+        raise NotImplementedError
+
+    async def points(self, points: Iterable[tuple[str, int, float]]) -> None:
+        self.seen += [name for name, _, _ in points]
+
+    async def failed(self) -> None:
+        self.failures += 1
+
+    async def finished(self, figures: Mapping[str, float], files: Sequence[Path], note: str = "") -> None:
+        self.figures, self.note = dict(figures), note
+
+
+async def test_charts_of_one_kind_stand_together_and_the_verdict_is_the_description(tmp_path: Path) -> None:
+    reported = Reported()
+    tracking = RunTracking(reported, Noted())
+    await tracking.points([("train_loss", 0, 1.0), ("tokens_per_second", 0, 9.0)])
+    await tracking.finished(make_run(tmp_path / "run"))
+    assert reported.seen == ["loss/train_loss", "tokens_per_second"]
+    # Sections of MLflow's page are sorted by name: losses first.
+    assert {name.split("/")[0] for name in reported.figures} == {
+        "test_micro_f1", "test_macro_f1", "test_samples_f1"
+    }  # fmt: skip
+    assert reported.figures["test_micro_f1/tagger"] > 0
+    assert "| system | micro F1 | 95 % | macro F1 |\n| --- | --- | --- | --- |\n| tagger |" in reported.note
 
 
 async def test_a_server_that_is_down_costs_one_note_and_not_the_run() -> None:
