@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import sys
 from functools import cached_property
@@ -34,6 +35,14 @@ def _load_httpx() -> None:
         import httpx  # noqa: F401
     finally:
         sys.modules.pop(held, None)
+
+
+_POOLED = "lawtags_client.transport.pooled"
+
+
+def _is_imported(module: str, name: str) -> bool:
+    """Whether a module has a name already, as one does not that another thread still imports."""
+    return hasattr(sys.modules.get(module), name)
 
 
 class _Use(NamedTuple):
@@ -81,6 +90,10 @@ class Connections:
         pooled = repeatable and not self.may_use_proxy(url)
         use = _Use(asyncio.get_running_loop(), trust_env, secure, pooled, os.getpid())
         if use not in self._clients:
+            if pooled and self._handler is None and not _is_imported(_POOLED, "PooledTransport"):
+                # Beside the loop: aiohttp takes longer to import than many a request takes to be answered.
+                await asyncio.to_thread(importlib.import_module, _POOLED)
+                return await self.client(url, repeatable=repeatable)
             self._clients[use] = self._make(use)
             await self._drop_orphans()
         return self._clients[use]
