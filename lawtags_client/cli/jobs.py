@@ -235,17 +235,23 @@ def audit(
 
     Example: lawtags jobs audit --runs /data/runs --store old/intents.sqlite
     """
-    from lawtags_client.cli.auditing import forget_missing_intents, print_audit, read_stores
+    from lawtags_client.cli.auditing import (
+        forget_missing_intents,
+        print_audit,
+        read_intents,
+        read_stores,
+    )
     from lawtags_client.platform.choice import require_v1
     from lawtags_client.services.audit import audit as compare_all
 
-    async def work() -> tuple[Audit, int]:
+    async def work() -> tuple[Audit, int, list[str]]:
         async with session.client() as nemo:
             await require_v1(nemo, "lawtags jobs audit", _NAMED_ONCE)
             kept = read_stores(nemo.settings.intents_path, runs, stores or [])
             since = datetime.now(UTC) - timedelta(days=days) if days is not None else None
-            found = await compare_all(nemo, {name: store.all() for name, store in kept.items()}, since=since)
-            return found, forget_missing_intents(found, kept) if forget_missing else 0
+            intents, unread = read_intents(kept)
+            found = await compare_all(nemo, intents, since=since)
+            return found, forget_missing_intents(found, kept) if forget_missing else 0, unread
 
-    found, forgotten = session.run(work())
-    print_audit(session, found, forgotten, others=others)
+    found, forgotten, unread = session.run(work())
+    print_audit(session, found, forgotten, others=others, unread=unread)

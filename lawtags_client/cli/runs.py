@@ -188,7 +188,7 @@ def redo(
 @command
 def undo(
     session: Session,
-    run: Annotated[str, typer.Argument(help="Name of a run, in full.")],
+    run: Annotated[str, typer.Argument(help="Name of a run, in full; or sweeps/NAME for all its trials.")],
     runs: Runs = DEFAULT_RUNS,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
@@ -197,14 +197,16 @@ def undo(
     What another run of the folder needs stays, and so does what the API cannot delete; both are listed.
 
     Example: lawtags runs undo demo-2 --yes
+
+    Example: lawtags runs undo sweeps/gemma-2-2b
     """
     from lawtags_client.cli.undoing import carry_out_undo
     from lawtags_client.runs.facts import RunFacts
-    from lawtags_client.runs.overview import find_run
+    from lawtags_client.runs.overview import find_runs
 
-    folder = find_run(runs, run, whole=True)
-    session.profile = session.profile or RunFacts.of_folder(folder).profile
-    carry_out_undo(session, folder, yes=yes)
+    for folder in find_runs(runs, run):
+        session.profile = session.profile or RunFacts.of_folder(folder).profile
+        carry_out_undo(session, folder, yes=yes)
 
 
 @app.command("rm")
@@ -224,16 +226,19 @@ def rm(
     """
     from lawtags_client.intents import SqliteIntents
     from lawtags_client.runs.overview import find_run
-    from lawtags_client.runs.removal import remove_run
+    from lawtags_client.runs.removal import finish_removal, remove_run
     from lawtags_client.settings import Settings, default_intents_path
 
     # What is removed for good is named in full.
-    folders = [find_run(runs, name, whole=True) for name in names]
+    folders = [
+        runs / name if finish_removal(runs / name) else find_run(runs, name, whole=True) for name in names
+    ]
     store = SqliteIntents(Settings.load(session.profile).intents_path or default_intents_path())
     for folder in dict.fromkeys(folders):
         if not yes and not session.confirm(f"Remove {folder} for good?"):
             raise ConfigurationError(f"{folder} stays", hint="Confirm the removal, or add --yes.")
-        remove_run(folder, store, keep_on_platform=keep_on_platform)
+        if folder.exists():
+            remove_run(folder, store, keep_on_platform=keep_on_platform)
         if session.json:
             session.emit({"removed": str(folder)})
         else:

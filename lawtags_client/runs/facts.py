@@ -41,6 +41,7 @@ class RunFacts:
         profile: the profile of the settings that the run was made with.
         inputs: everything that decides the results; absent in runs of older releases.
         taken_over: the run whose finished stages this one began with, if there is one.
+        datasets: what it has begun to upload, under the names of the platform; absent in older releases.
         undone: when what the run had made on its platform was removed, in ISO 8601 and UTC.
     """
 
@@ -51,13 +52,14 @@ class RunFacts:
     profile: str | None = None
     inputs: JsonObject | None = None
     taken_over: TakenOver | None = None
+    datasets: tuple[str, ...] = ()
     undone: str | None = None
 
     @classmethod
     def read(cls, ledger: Ledger) -> RunFacts:
         """The facts that a ledger holds."""
         facts = ledger.facts()
-        data = facts.get("data")
+        data, datasets = facts.get("data"), facts.get("datasets")
         return cls(
             run_id=_text(facts.get("run_id")),
             recipe=_object(facts.get("recipe")),
@@ -66,6 +68,7 @@ class RunFacts:
             profile=_text(facts.get("profile")),
             inputs=_object(facts.get("inputs")),
             taken_over=_taken_over(facts.get("taken_over")),
+            datasets=tuple(map(str, datasets)) if isinstance(datasets, list) else (),
             undone=_text((_object(facts.get("undone")) or {}).get("at")),
         )
 
@@ -76,7 +79,7 @@ class RunFacts:
         return cls.read(Ledger(path)) if path.exists() else cls()
 
     def write(self, ledger: Ledger) -> None:
-        """Record all of them, or none, except where the run comes from, and that it was undone."""
+        """Record all of them, or none, except where the run comes from, and what it has on a platform."""
         ledger.set_facts(
             {
                 "run_id": self.run_id,

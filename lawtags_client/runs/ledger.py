@@ -239,13 +239,20 @@ class Ledger:
         return int(row[0])
 
     def stages(self) -> list[StageRecord]:
-        """All stages that have started, oldest first."""
+        """All stages that have started, in the order in which they did."""
         with self._connection() as connection:
-            rows = connection.execute("SELECT * FROM stages ORDER BY started_at").fetchall()
+            # By row, since a clock may be set back; a stage that starts again gets a new one.
+            rows = connection.execute("SELECT * FROM stages ORDER BY rowid").fetchall()
             return [
                 StageRecord(name, digest, status, started, finished, json.loads(output or "{}"), _load(error))
                 for name, digest, status, started, finished, output, error in rows
             ]
+
+    def begun(self) -> str | None:
+        """When the first stage started or was taken over, in ISO 8601 and UTC; None if none has."""
+        with self._connection() as connection:
+            row = connection.execute("SELECT at FROM events ORDER BY rowid LIMIT 1").fetchone()
+        return str(row[0]) if row is not None else None
 
     def _log(
         self, connection: sqlite3.Connection, stage: str, event: str, detail: Mapping[str, object]

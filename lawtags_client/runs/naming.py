@@ -18,6 +18,8 @@ PLANS = "plans"
 """The folder beside the runs in which plans are made."""
 SWEEPS = "sweeps"
 """The folder beside the runs that holds sweeps."""
+TRIALS = "trials"
+"""The folder of a sweep that holds its trials."""
 
 _LEDGER = "ledger.sqlite"
 
@@ -72,6 +74,19 @@ def run_of_repeat(folder: Path) -> Path | None:
     run = folder.parent.parent
     numbered = folder.parent.name == REPEATS and folder.name.isdecimal()
     return run if numbered and (run / _LEDGER).is_file() else None
+
+
+def trials_of(sweep: Path) -> list[Path]:
+    """The folders of the trials of a sweep, which are runs of their own."""
+    return sorted(path.parent for path in (sweep / TRIALS).glob(f"*/{_LEDGER}"))
+
+
+def runs_around(folder: Path) -> Path:
+    """The folder of runs that a run, or a trial of one of its sweeps, is in."""
+    above = folder.parent
+    if above.name == TRIALS and above.parent.parent.name == SWEEPS:
+        return above.parent.parent.parent
+    return above
 
 
 def next_run(runs: Path, name: str, inputs: Callable[[Ledger], RunInputs]) -> Path:

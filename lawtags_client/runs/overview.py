@@ -13,7 +13,7 @@ from lawtags_client.runs.estimate_and_fact import EstimateAndFact, estimates_and
 from lawtags_client.runs.facts import RunFacts
 from lawtags_client.runs.ledger import Ledger, StageRecord
 from lawtags_client.runs.metrics import Metrics, find_metrics
-from lawtags_client.runs.naming import SWEEPS
+from lawtags_client.runs.naming import SWEEPS, TRIALS, trials_of
 from lawtags_client.runs.repeats import FOLDER, RepeatedVerdict, find_repeats
 from lawtags_client.runs.tagger import has_tagger
 
@@ -26,7 +26,7 @@ class RunOverview:
 
     Attributes:
         run: its name.
-        started: when its first stage began, in ISO 8601 and UTC.
+        started: when its first stage began or was taken over, in ISO 8601 and UTC.
         recipe: the name of its recipe.
         done: how many stages are done.
         state: of the run, or of its latest unfinished stage.
@@ -155,6 +155,22 @@ def _run_id(folder: Path) -> str:
         return ""
 
 
+def find_runs(runs: Path, name: str) -> list[Path]:
+    """The folder of a run by its full name or path, or those of the trials of a sweep, as ``sweeps/NAME``.
+
+    Args:
+        runs: the folder of runs.
+        name: what the user calls it.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    for folder in (runs / name, Path(name)):
+        if folder.parent.name == SWEEPS and (trials := trials_of(folder)):
+            return trials
+    return [find_run(runs, name, whole=True)]
+
+
 def all_runs(runs: Path) -> list[Path]:
     """Folders of all runs, the newest first."""
     # Runs that are being made or removed have names that begin with a dot.
@@ -164,8 +180,10 @@ def all_runs(runs: Path) -> list[Path]:
 
 def ledgers_below(runs: Path) -> list[Path]:
     """Everything below a folder of runs that may have submitted a job: runs, repeats, trainings of sweeps."""
-    places = ("*", f"*/{FOLDER}/*", f"{SWEEPS}/*/trials/*")
-    return sorted(path for place in places for path in runs.glob(f"{place}/{_LEDGER}"))
+    places = ("*", f"*/{FOLDER}/*", f"{SWEEPS}/*/{TRIALS}/*")
+    found = sorted(path for place in places for path in runs.glob(f"{place}/{_LEDGER}"))
+    # What is being removed has handed over its intents.
+    return [path for path in found if not any(part.startswith(".") for part in path.relative_to(runs).parts)]
 
 
 def _changed_at(path: Path) -> float:
@@ -221,7 +239,7 @@ def overview(folder: Path) -> RunOverview:
         state = f"{_status(unfinished, held=_is_held(folder))}: {unfinished.name}"
     return RunOverview(
         run=folder.name,
-        started=records[0].started_at if records else None,
+        started=ledger.begun(),
         recipe=facts.recipe_name,
         run_id=facts.run_id,
         done=sum(record.status == "done" for record in records),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from lawtags_client.errors import ConfigurationError
-from lawtags_client.intents import IntentStore, SqliteIntents
+from lawtags_client.errors import ConfigurationError, DataError
+from lawtags_client.intents import Intent, IntentStore, SqliteIntents
 from lawtags_client.runs.facts import RunFacts
 from lawtags_client.runs.lock import run_lock
 from lawtags_client.runs.naming import run_of_repeat
@@ -31,10 +31,10 @@ def remove_run(folder: Path, store: IntentStore, *, keep_on_platform: bool = Fal
             f"{folder} is a repeat of another run", hint="Remove the run itself, with all of its repeats."
         )
     with run_lock(folder):
-        intents = SqliteIntents(folder / _LEDGER).all()
+        intents = _intents(folder, keep_on_platform=keep_on_platform)
         if intents and not keep_on_platform and RunFacts.of_folder(folder).undone is None:
             raise ConfigurationError(
-                f"run {folder.name!r} has {len(intents)} jobs on a platform",
+                f"run {folder.name!r} has {len(intents)} job{'s' * (len(intents) != 1)} on a platform",
                 hint=f"Remove them first: lawtags runs undo {folder.name}. To leave them there, add "
                 "--keep-on-platform.",
             )
@@ -43,7 +43,39 @@ def remove_run(folder: Path, store: IntentStore, *, keep_on_platform: bool = Fal
             if intent.remote_id is not None:
                 store.settle(intent.key, intent.remote_id)
         # Renamed first, so that a removal that is interrupted leaves no half of a run in the list.
-        gone = folder.parent / f".{folder.name}.removed"
+        gone = _gone(folder)
         shutil.rmtree(gone, ignore_errors=True)
         folder.rename(gone)
         shutil.rmtree(gone)
+
+
+def finish_removal(folder: Path) -> bool:
+    """Remove what an interrupted removal has left.
+
+    Args:
+        folder: of the run, as it was.
+
+    Returns:
+        Whether there was anything.
+    """
+    gone = _gone(folder)
+    if folder.exists() or not gone.is_dir():
+        return False
+    shutil.rmtree(gone, ignore_errors=True)
+    return True
+
+
+def _gone(folder: Path) -> Path:
+    return folder.parent / f".{folder.name}.removed"
+
+
+def _intents(folder: Path, *, keep_on_platform: bool) -> list[Intent]:
+    try:
+        return SqliteIntents(folder / _LEDGER).all()
+    except DataError as problem:
+        if keep_on_platform:
+            return []
+        raise ConfigurationError(
+            f"what run {folder.name!r} has on a platform cannot be read: {problem.message}",
+            hint="To remove it anyway, and leave there what it has, add --keep-on-platform.",
+        ) from problem

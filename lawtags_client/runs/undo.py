@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lawtags_client.errors import ConfigurationError, LawtagsError
+from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.intents import SqliteIntents
 from lawtags_client.platform import Platform, PlatformItem, RemovedItem
 from lawtags_client.platform.protocol import ItemKind
@@ -15,8 +15,9 @@ from lawtags_client.runs.facts import RunFacts
 from lawtags_client.runs.identity import public_addresses
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.lock import run_lock
-from lawtags_client.runs.naming import run_of_repeat
+from lawtags_client.runs.naming import run_of_repeat, runs_around
 from lawtags_client.runs.outputs import CustomizeOutput, UploadOutput
+from lawtags_client.runs.overview import ledgers_below
 from lawtags_client.runs.repeats import FOLDER as REPEATS
 
 _LEDGER = "ledger.sqlite"
@@ -61,7 +62,7 @@ def plan_undo(folder: Path, services: Mapping[str, str]) -> UndoPlan:
     ]
     # An evaluation reads the model and the dataset, and a training writes the model.
     items.sort(key=lambda item: list(_JOBS.values()).index(item.kind))
-    needed = {name: run for run in _others(folder) for name in _made_by(run)}
+    needed = {name: run for run in _others(folder) for name in _needed_by(run)}
     shared: list[RemovedItem] = []
     for kind, names in (("model", _models(folder)), ("dataset", _datasets(folder))):
         for name in names:
@@ -139,24 +140,41 @@ def _models(folder: Path) -> Sequence[str]:
 
 
 def _datasets(folder: Path) -> Sequence[str]:
+    """What it has uploaded, and what it began to upload before it was stopped or got other data."""
     found = [ledger.finished("upload") for ledger in _ledgers(folder)]
-    return tuple(dict.fromkeys(UploadOutput.from_json(each.output).dataset for each in found if each))
+    finished = [UploadOutput.from_json(each.output).dataset for each in found if each]
+    begun = [name for ledger in _ledgers(folder) for name in RunFacts.read(ledger).datasets]
+    return tuple(dict.fromkeys([*finished, *begun]))
 
 
 def _others(folder: Path) -> list[Path]:
-    """The other runs in the same folder that still use the platform."""
+    """The other runs in the same folder, and the trials of its sweeps, that still use the platform.
+
+    Raises:
+        ConfigurationError: what one of them needs cannot be read.
+    """
     found = []
-    for each in sorted(folder.parent.iterdir()):
-        if each == folder or not (each / _LEDGER).is_file():
+    for path in ledgers_below(runs_around(folder)):
+        other = path.parent
+        if other.samefile(folder) or run_of_repeat(other) is not None:
             continue
         try:
-            if Ledger(each / _LEDGER).fact("undone") is None:
-                found.append(each)
-        except LawtagsError:
-            continue
+            if RunFacts.of_folder(other).undone is None:
+                found.append(other)
+        except DataError as problem:
+            raise ConfigurationError(
+                f"what run {other.name!r} needs on the platform cannot be read: {problem.message}",
+                hint=f"Repair {path}, or remove that run: lawtags runs rm {other.name} --keep-on-platform",
+            ) from problem
     return found
 
 
-def _made_by(folder: Path) -> Iterator[str]:
+def _needed_by(folder: Path) -> Iterator[str]:
     yield from _models(folder)
-    yield from _datasets(folder)
+    uploads = [(ledger, ledger.finished("upload")) for ledger in _ledgers(folder)]
+    for ledger, finished in uploads:
+        if finished is not None:
+            yield UploadOutput.from_json(finished.output).dataset
+        else:
+            # The last one that it began to upload may be under way.
+            yield from RunFacts.read(ledger).datasets[-1:]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lawtags_client.files import atomic_write_json
+from lawtags_client.runs.facts import RunFacts
 from lawtags_client.runs.outputs import CurateOutput, UploadOutput
 from lawtags_client.runs.recipe import Recipe
 from lawtags_client.runs.stage import RunContext, file_digests
@@ -23,6 +24,9 @@ class Upload:
     async def run(self, context: RunContext) -> UploadOutput:
         digest = context.left(CurateOutput).digest
         name = dataset_name(context.recipe, digest)
+        # Before the first byte: an upload that never ends has made something, too.
+        facts = RunFacts.read(context.ledger)
+        context.ledger.set_fact("datasets", list(dict.fromkeys([*facts.datasets, name])))
         uploaded = await context.platform.upload(
             name,
             context.curated,

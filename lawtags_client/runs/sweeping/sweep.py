@@ -15,6 +15,7 @@ from lawtags_client.files import atomic_write_json
 from lawtags_client.platform import Platform
 from lawtags_client.runs.documents import read_document
 from lawtags_client.runs.hyperparameters import job_layout
+from lawtags_client.runs.naming import TRIALS
 from lawtags_client.runs.outputs import CurateOutput, CustomizeOutput, PlanOutput
 from lawtags_client.runs.planned import take_over_curation
 from lawtags_client.runs.progress import Progress
@@ -177,7 +178,7 @@ class Sweep:
         planning = PlanningProgress(self.progress, self._remarks)
         for point in points:
             recipe = recipe_of(self.recipe, point, max_steps=most)
-            folder = self.folder / "trials" / f"{point.digest}-{rung}"
+            folder = self.folder / TRIALS / f"{point.digest}-{rung}"
             # One after the other, as they take over the same rows.
             take_over_curation(self._curation_of(point), folder)
             if trained == "tagger":

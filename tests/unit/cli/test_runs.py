@@ -6,7 +6,9 @@ import io
 import json
 import os
 import shutil
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -17,13 +19,14 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from lawtags_client.cli.app import app
+from lawtags_client.cli.auditing import read_intents
 from lawtags_client.cli.tables import fitting_table
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.intents import SqliteIntents, new_intent
 from lawtags_client.runs.comparison import require_metrics
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.lock import run_lock
-from lawtags_client.runs.overview import all_runs, latest_served
+from lawtags_client.runs.overview import all_runs, find_runs, latest_served
 from lawtags_client.runs.predictions import prediction, write_predictions
 from lawtags_client.runs.recipe_loading import load_recipe
 from lawtags_client.runs.tagger import load_run_tagger
@@ -128,6 +131,55 @@ def test_a_run_is_removed_by_its_full_name_and_after_a_confirmation(folder: Path
     assert not list((folder / "runs").iterdir())
     # The audit still knows the job.
     assert [intent.key for intent in SqliteIntents(folder / "intents.sqlite").all()] == ["customization:k"]
+
+
+def test_a_removal_that_was_interrupted_is_finished(folder: Path) -> None:
+    (folder / "runs" / "one").rename(folder / "runs" / ".one.removed")
+    assert rows("runs", "rm", "one", "--yes") == [{"removed": "runs/one"}]
+    assert [path.name for path in (folder / "runs").iterdir()] == ["two"]
+    call("runs", "rm", "one", "--yes", code=2)
+
+
+def test_a_run_with_a_damaged_ledger_is_removed_if_its_jobs_may_stay(folder: Path) -> None:
+    ledger = folder / "runs" / "one" / "ledger.sqlite"
+    for path in ledger.parent.glob("ledger.sqlite*"):
+        path.unlink()
+    ledger.write_bytes(b"no ledger" * 100)
+    done = CliRunner().invoke(app, ["runs", "rm", "one", "--yes"])
+    assert done.exit_code == 2
+    assert "cannot be read" in done.stderr and "--keep-on-platform" in done.stderr
+    intents, unread = read_intents(
+        {name: SqliteIntents(folder / "runs" / name / "ledger.sqlite") for name in ("one", "two")}
+    )
+    assert intents == {"two": []}
+    assert len(unread) == 1 and unread[0].startswith(str(ledger))
+    assert rows("runs", "rm", "one", "--yes", "--keep-on-platform") == [{"removed": "runs/one"}]
+
+
+def test_stages_keep_their_order_though_the_clock_is_set_back(folder: Path) -> None:
+    times = (datetime(2026, 11, 28, 12, tzinfo=UTC) - timedelta(hours=hour) for hour in count())
+    ledger = Ledger(folder / "runs" / "three" / "ledger.sqlite", now=lambda: next(times))
+    for stage in ("curate", "plan"):
+        ledger.begin(stage, "digest")
+        ledger.finish(stage, {})
+    ledger.begin("baselines", "digest")
+    (shown,) = rows("runs", "show", "three")
+    assert [stage["stage"] for stage in shown["stages"]] == ["curate", "plan", "baselines"]
+    (listed,) = (row for row in rows("runs", "ls") if row["run"] == "three")
+    assert listed["state"] == "interrupted: baselines"
+    assert listed["started"].startswith("2026-11-28T11")
+
+
+def test_the_trials_of_a_sweep_are_found_by_the_name_of_the_sweep(folder: Path) -> None:
+    trials = folder / "runs" / "sweeps" / "s" / "trials"
+    make_run(trials / "b-1")
+    make_run(trials / "a-1")
+    for name in ("sweeps/s", "runs/sweeps/s", str(folder / "runs" / "sweeps" / "s")):
+        assert [each.name for each in find_runs(Path("runs"), name)] == ["a-1", "b-1"]
+    assert find_runs(Path("runs"), "sweeps/s/trials/a-1") == [Path("runs/sweeps/s/trials/a-1")]
+    for name in ("sweeps", "sweeps/t", "s", "on"):
+        with pytest.raises(ConfigurationError):
+            find_runs(Path("runs"), name)
 
 
 def test_a_run_is_exported_as_the_folder_of_the_seed(folder: Path) -> None:
