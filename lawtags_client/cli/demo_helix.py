@@ -29,6 +29,7 @@ LOG_FILE = "runner.log"
 TOKEN_VARIABLE = "LAWTAGS_TOKEN"
 _EMBEDDED = "helix"
 _READY = "takes jobs"
+_ERROR = "Error: "
 _START_SECONDS = 120.0
 _STOP_SECONDS = 40.0
 
@@ -68,6 +69,10 @@ class HelixDemo:
                 f"--platform {platform!r} is neither 'helix' nor a URL",
                 hint="Use --platform helix, or the address of a platform such as http://127.0.0.1:8080",
             )
+        from lawtags_stack.runner.options import check_job_storage
+
+        # Before gigabytes are uploaded.
+        check_job_storage(job_storage)
         return cls(checked_url("--platform", platform), job_storage)
 
     def recipe(self, settings: JsonObject) -> Recipe:
@@ -161,12 +166,21 @@ def _wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> None:
         said = log.read_text("utf-8", "replace")
         if _READY in said:
             return
-        last = said.strip().splitlines()[-1:] or ["it printed nothing"]
         if process.poll() is not None:
-            raise LawtagsError(f"the runner did not start: {last[0]}", hint=f"See {log}.")
+            raise _not_started(said, log)
         if time.monotonic() > deadline:
             raise LawtagsError(f"the runner is not ready after {_START_SECONDS:.0f} s", hint=f"See {log}.")
         time.sleep(0.1)
+
+
+def _not_started(said: str, log: Path) -> LawtagsError:
+    """What a runner that has ended said last: its error and hint, if it had one."""
+    lines = said.strip().splitlines() or ["it printed nothing"]
+    begin = max(
+        (place for place, line in enumerate(lines) if line.startswith(_ERROR)), default=len(lines) - 1
+    )
+    hint = " ".join([*lines[begin + 1 :], f"See {log}."])
+    return LawtagsError(f"the runner did not start: {lines[begin].removeprefix(_ERROR)}", hint=hint)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import os
 import sys
 import threading
 from collections.abc import Coroutine
@@ -141,7 +142,8 @@ async def _until_input_closes(work: Coroutine[object, None, None]) -> None:
     loop, closed = asyncio.get_running_loop(), asyncio.Event()
 
     def read() -> None:
-        while sys.stdin.buffer.read(1 << 10):
+        # A thread that waits in a buffered reader holds a lock that the interpreter wants at its end.
+        while os.read(sys.stdin.fileno(), 1 << 10):
             pass
         with contextlib.suppress(RuntimeError):  # the loop has ended
             loop.call_soon_threadsafe(closed.set)

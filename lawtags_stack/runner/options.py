@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from lawtags_client.errors import ConfigurationError
+
 ALL_WORKSPACES = "-"
 
 
@@ -36,3 +38,17 @@ class RunnerOptions:
     poll_seconds: float = 2.0
     heartbeat_seconds: float = 10.0
     stale_seconds: float = 60.0
+
+
+def check_job_storage(root: Path | None) -> None:
+    """Check the option ``--job-storage``.
+
+    Raises:
+        ConfigurationError: it is not a folder.
+    """
+    if root is not None and not root.is_dir():
+        raise ConfigurationError(
+            f"--job-storage {root} is not a folder",
+            hint="Pass the folder of this machine that is / to the platform: / itself, or the root of its "
+            "chroot.",
+        )

@@ -19,7 +19,7 @@ from lawtags_client.weights import placed_tensors
 from lawtags_stack.base_models import ensure_default_base_model
 from lawtags_stack.processes.launching import Launcher, SpawnLauncher
 from lawtags_stack.runner.loop import Runner
-from lawtags_stack.runner.options import ALL_WORKSPACES, RunnerOptions
+from lawtags_stack.runner.options import ALL_WORKSPACES, RunnerOptions, check_job_storage
 from lawtags_stack.runner.rows import check_model
 from lawtags_stack.service import StackOptions
 
@@ -55,12 +55,7 @@ async def run_runner(
     launcher = launcher or SpawnLauncher()
     if options.workspace != ALL_WORKSPACES:
         check_name(options.workspace, "workspace")
-    if options.job_storage is not None and not options.job_storage.is_dir():
-        raise ConfigurationError(
-            f"--job-storage {options.job_storage} is not a folder",
-            hint="Pass the folder of this machine that is / to the platform: / itself, or the root of its "
-            "chroot.",
-        )
+    check_job_storage(options.job_storage)
     with FolderLock(options.folder, lambda holder: _busy(options.folder, holder), file=LOCK_FILE):
         runner = _id(options.folder)
         try:

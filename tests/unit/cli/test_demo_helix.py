@@ -25,8 +25,10 @@ def test_another_platform_is_refused(text: str) -> None:
         HelixDemo.parse(text)
 
 
-def test_a_job_storage_belongs_to_a_platform_with_an_address() -> None:
-    assert HelixDemo.parse("http://h", job_storage=Path("/x")).job_storage == Path("/x")
+def test_a_job_storage_belongs_to_a_platform_with_an_address(tmp_path: Path) -> None:
+    assert HelixDemo.parse("http://h", job_storage=tmp_path).job_storage == tmp_path
+    with pytest.raises(ConfigurationError, match=r"--job-storage .*/none is not a folder"):
+        HelixDemo.parse("http://h", job_storage=tmp_path / "none")
     with pytest.raises(ConfigurationError, match="--job-storage"):
         HelixDemo.parse("helix", job_storage=Path("/x"))
 
@@ -44,8 +46,12 @@ def test_a_runner_that_does_not_start_says_why(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.chdir(tmp_path)
     with (
-        pytest.raises(LawtagsError, match="the runner did not start"),
+        pytest.raises(LawtagsError, match="the runner did not start: platform cannot be reached") as failed,
         _runner(Settings(platform_url="http://127.0.0.1:9", max_retries=0), serve=False),
     ):
         pass
-    assert "127.0.0.1:9" in (tmp_path / ".lawtags/runner/runner.log").read_text()
+    log = (tmp_path / ".lawtags/runner/runner.log").read_text()
+    assert "127.0.0.1:9" in log
+    assert (failed.value.hint or "").startswith("The address comes from platform_url (argument).")
+    # Its thread that waits for the end of standard input does not disturb its own end.
+    assert "Fatal Python error" not in log
