@@ -34,13 +34,21 @@ class JsonProgress:
 
     Args:
         stream: where they go.
+        label: of what happens here, if something else happens at the same time.
     """
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: TextIO | None = None, *, label: str = "") -> None:
         self._stream = stream or sys.stderr
+        self._label = label
         self._stage: str | None = None
         # Stages report from several threads, and lines must not mix.
         self._lock = threading.Lock()
+
+    def lane(self, label: str) -> JsonProgress:
+        """Events of one of several things that happen at the same time: each has its label as ``of``."""
+        lane = JsonProgress(self._stream, label=label)
+        lane._lock = self._lock
+        return lane
 
     def stage(self, name: str, number: int, total: int) -> None:
         self._stage = name
@@ -74,6 +82,7 @@ class JsonProgress:
     def _write(self, event: str, **fields: object) -> None:
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         stage = {"stage": self._stage} if self._stage else {}
+        of = {"of": self._label} if self._label else {}
         with self._lock:
-            self._stream.write(json_line({"at": at, "event": event, **stage, **fields}))
+            self._stream.write(json_line({"at": at, "event": event, **of, **stage, **fields}))
             self._stream.flush()

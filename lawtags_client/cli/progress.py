@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import threading
 import time
@@ -47,7 +48,13 @@ def shown(console: Console) -> Iterator[Receiver]:
         return
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}", style="bold", markup=False),
+        # A long name wraps, so that no column beside it is cut.
+        TextColumn(
+            "{task.description}",
+            style="bold",
+            markup=False,
+            table_column=Column(no_wrap=False, overflow="fold"),
+        ),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TaskProgressColumn(),
@@ -104,14 +111,19 @@ class _TextOrTimeLeft(ProgressColumn):
 
 
 class _Bars(Progress):
-    """Bars, and the training below them."""
-
-    panel: TrainingPanel | None = None
+    """Bars, and the trainings below them, by label."""
 
     def get_renderables(self) -> Iterable[RenderableType]:
         yield from super().get_renderables()
-        if self.panel is not None:
-            yield self.panel
+        panels = [panel for panel in self.panels.values() if not panel.is_empty]
+        for panel in panels:
+            panel.panels = len(panels)
+            yield panel
+
+    @functools.cached_property
+    def panels(self) -> dict[str, TrainingPanel]:
+        """The trainings that are shown."""
+        return {}
 
 
 def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
@@ -133,23 +145,34 @@ def _words(summary: Mapping[str, object]) -> str:
 
 
 class ProgressBars:
-    """One bar for the running stage, one line for each that is done."""
+    """One bar for the running stage, one line for each that is done.
 
-    def __init__(self, bars: _Bars) -> None:
+    Args:
+        bars: where they are.
+        label: of what happens here, if something else happens at the same time.
+    """
+
+    def __init__(self, bars: _Bars, label: str = "") -> None:
         self._bars = bars
+        self._label = label
+        self._of = f"{label}: " if label else ""
         self._task: TaskID | None = None
+
+    def lane(self, label: str) -> ProgressBars:
+        """A bar of its own for one of several things that happen at the same time."""
+        return ProgressBars(self._bars, label)
 
     def stage(self, name: str, number: int, total: int) -> None:
         self._drop()
-        title = f"{number}/{total} {name}" if total > 1 else name
-        self._task = self._bars.add_task(title, total=None, text="")
+        counted = f"{number}/{total} " if total > 1 and not self._label else ""
+        self._task = self._bars.add_task(escape_controls(f"{self._of}{counted}{name}"), total=None, text="")
 
     def skipped(self, name: str, number: int, total: int) -> None:
-        self._print(f"✓ {number}/{total} {name}: done before", style="dim")
+        self._print(f"✓ {number}/{total} {self._of}{name}: done before", style="dim")
 
     def update(self, done: float, total: float | None, text: str) -> None:
         if self._task is None:
-            self._task = self._bars.add_task("", total=None, text="")
+            self._task = self._bars.add_task(escape_controls(self._label), total=None, text="")
         self._bars.update(
             self._task, completed=int(done), total=total and int(total), text=escape_controls(text), end=None
         )
@@ -160,23 +183,23 @@ class ProgressBars:
         self.update(state.steps, state.total_steps, said)
         if state.seconds_left is not None and self._task is not None:
             self._bars.update(self._task, end=self._bars.get_time() + state.seconds_left)
-        self._bars.panel = TrainingPanel(state)
+        self._bars.panels[self._label] = TrainingPanel(state, self._label)
 
     def note(self, text: str) -> None:
-        self._print(f"  {text}", style="dim")
+        self._print(f"  {self._of}{text}", style="dim")
 
     def table(self, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        self._bars.console.print(_table(title, headings, rows))
+        self._bars.console.print(_table(f"{self._of}{title}", headings, rows))
 
     def finished(self, name: str, seconds: float, summary: Mapping[str, object]) -> None:
         self._drop()
-        self._print(f"✓ {name} {seconds:.1f} s  {_words(summary)}")
+        self._print(f"✓ {self._of}{name} {seconds:.1f} s  {_words(summary)}")
 
     def _print(self, text: str, style: str | None = None) -> None:
         self._bars.console.print(escape_controls(text), style=style, markup=False)
 
     def _drop(self) -> None:
-        self._bars.panel = None
+        self._bars.panels.pop(self._label, None)
         if self._task is not None:
             self._bars.remove_task(self._task)
             self._task = None
@@ -192,6 +215,7 @@ class ProgressLines:
         every: minimum number of seconds between two lines of progress.
         quiet: seconds without a line after which one says that the work goes on.
         clock: seconds.
+        label: of what happens here, if something else happens at the same time.
     """
 
     def __init__(
@@ -201,8 +225,11 @@ class ProgressLines:
         every: float = 15.0,
         quiet: float = 45.0,
         clock: Callable[[], float] = time.monotonic,
+        label: str = "",
     ) -> None:
         self._console = console
+        self._of = f"{label}: " if label else ""
+        self._lanes: list[ProgressLines] = []
         self._every = every
         self._quiet = quiet
         self._clock = clock
@@ -212,14 +239,24 @@ class ProgressLines:
         # The heart beats in a thread of its own.
         self._lock = threading.RLock()
 
+    def lane(self, label: str) -> ProgressLines:
+        """Lines of one of several things that happen at the same time, each with its label."""
+        lane = ProgressLines(
+            self._console, every=self._every, quiet=self._quiet, clock=self._clock, label=label
+        )
+        with self._lock:
+            lane._lock = self._lock
+            self._lanes.append(lane)
+        return lane
+
     def stage(self, name: str, number: int, total: int) -> None:
         with self._lock:
             self._stage, self._now, self._told = name, "", ""
             self._begun = self._updated = self._clock()
-            self._print(f"[{number}/{total}] {name}" if total > 1 else name)
+            self._print(f"[{number}/{total}] {self._of}{name}" if total > 1 else f"{self._of}{name}")
 
     def skipped(self, name: str, number: int, total: int) -> None:
-        self._print(f"[{number}/{total}] {name}: done before")
+        self._print(f"[{number}/{total}] {self._of}{name}: done before")
 
     def update(self, done: float, total: float | None, text: str) -> None:
         reached = f"{done:.0f}/{total:.0f} ({done / total:.0%})" if total else f"{done:.0f}" if done else ""
@@ -227,7 +264,7 @@ class ProgressLines:
             self._now = f"{reached} {text}".strip()
             if _is_news(self._told, self._now) and self._clock() - self._updated >= self._every:
                 self._told, self._updated = self._now, self._clock()
-                self._print(f"    {self._now}")
+                self._print(f"    {self._of}{self._now}")
 
     def training(self, state: TrainingState) -> None:
         words = state.words()
@@ -236,24 +273,28 @@ class ProgressLines:
     def beat(self) -> None:
         """Say that the work goes on, if nothing was said for long."""
         with self._lock:
+            for lane in self._lanes:
+                lane.beat()
             if self._stage is None or self._clock() - self._last < self._quiet:
                 return
             self._told, self._updated = self._now, self._clock()
             reached = f", {self._now}" if self._now else ""
-            self._print(f"    {self._stage}: {duration_words(self._clock() - self._begun)} so far{reached}")
+            self._print(
+                f"    {self._of}{self._stage}: {duration_words(self._clock() - self._begun)} so far{reached}"
+            )
 
     def note(self, text: str) -> None:
-        self._print(f"    {text}")
+        self._print(f"    {self._of}{text}")
 
     def table(self, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         with self._lock:
             self._last = self._clock()
-            self._console.print(_table(title, headings, rows))
+            self._console.print(_table(f"{self._of}{title}", headings, rows))
 
     def finished(self, name: str, seconds: float, summary: Mapping[str, object]) -> None:
         with self._lock:
             self._stage = None
-            self._print(f"    {name} done in {seconds:.1f} s: {_words(summary)}")
+            self._print(f"    {self._of}{name} done in {seconds:.1f} s: {_words(summary)}")
 
     def _print(self, text: str) -> None:
         with self._lock:

@@ -19,6 +19,8 @@ _WIDEST = 100
 _CHART_LINES = 10
 # Below this height, the terminal has no room for a chart beside the bar and the last lines.
 _FEWEST_LINES = 20
+_FEWEST_CHART_LINES = 4
+_BESIDE_A_CHART = 6
 
 
 class TrainingPanel:
@@ -26,18 +28,31 @@ class TrainingPanel:
 
     Args:
         state: of the training.
+        label: of it, where there are several.
     """
 
-    def __init__(self, state: TrainingState) -> None:
+    def __init__(self, state: TrainingState, label: str = "") -> None:
         self._state = state
+        self._label = label
+        self.panels = 1
+        """How many share the terminal's height."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is known of the training yet."""
+        return not self._state.curves and self._state.overfitting is None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         state, width = self._state, min(options.max_width, _WIDEST)
-        if console.height >= _FEWEST_LINES:
+        # Beside each chart, there are its bar, its label, its legend and two lines of axis.
+        lines = min(_CHART_LINES, console.height // self.panels - _BESIDE_A_CHART)
+        if self._label and not self.is_empty:
+            yield Text(f"  {escape_controls(self._label)}", style="bold")
+        if console.height >= _FEWEST_LINES and lines >= _FEWEST_CHART_LINES:
             rows = draw_text(
                 state.curves,
                 width=width - 2,
-                height=_CHART_LINES,
+                height=lines if self.panels > 1 else _CHART_LINES,
                 last_step=_last_step(state),
                 ascii_only=options.ascii_only,
             )

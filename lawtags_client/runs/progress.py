@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from lawtags_client.terminal import escape_controls
 
@@ -35,6 +35,15 @@ class Progress(Protocol):
 
     def finished(self, name: str, seconds: float, summary: Mapping[str, object]) -> None:
         """The running stage is done."""
+
+
+@runtime_checkable
+class ParallelProgress(Protocol):
+    """Keeps apart what several things that happen at a time tell."""
+
+    def lane(self, label: str) -> Progress:
+        """Where one of them tells what it does, under its label."""
+        ...
 
 
 class LoggedProgress:

@@ -34,7 +34,7 @@ from lawtags_client.runs.sweeping.halving import kept, mean_costs, rungs
 from lawtags_client.runs.sweeping.reach import Measure, Trained, measured_by, trained_by
 from lawtags_client.runs.sweeping.result import SweepResult, SweepTrial
 from lawtags_client.runs.sweeping.scoring import ScoreModel, ScoreTagger, ValidationScoreOutput
-from lawtags_client.runs.sweeping.sweep_progress import CuratingProgress, PlanningProgress, TrialProgress
+from lawtags_client.runs.sweeping.sweep_progress import CuratingProgress, PlanningProgress, trial_progress
 from lawtags_client.runs.sweeping.yardstick import Yardstick
 
 FILE = "sweep.json"
@@ -209,7 +209,7 @@ class Sweep:
         scored = measured_by(list(point.values)) == "val_f1"
         try:
             whole = [*chain, Serve(), ScoreModel()] if scored else chain
-            done = await self._execute(folder, recipe, whole, TrialProgress(self.progress, point.label))
+            done = await self._execute(folder, recipe, whole, trial_progress(self.progress, point.label))
         except JobError as problem:
             # Another combination may do better; the next call tries this one again.
             self.progress.note(f"{point.label}: {problem.message}")
@@ -232,7 +232,7 @@ class Sweep:
         """Fit retriever and encoder on this machine."""
         try:
             chain: list[Stage] = [Curate(), TuneEncoder(refit=False), ScoreTagger()]
-            done = await self._execute(folder, recipe, chain, TrialProgress(self.progress, point.label))
+            done = await self._execute(folder, recipe, chain, trial_progress(self.progress, point.label))
         except RunInputsError:
             raise
         except (ConfigurationError, DataError) as problem:

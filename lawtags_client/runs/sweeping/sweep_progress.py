@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lawtags_client.runs.progress import Progress
+from lawtags_client.runs.progress import ParallelProgress, Progress
 from lawtags_client.runs.training_monitor import TrainingState
 
 
@@ -61,9 +61,31 @@ class PlanningProgress(CuratingProgress):
         """What it found is told with the trial."""
 
 
-@dataclass(slots=True)
-class TrialProgress:
+def trial_progress(progress: Progress, label: str) -> Progress:
     """Of one trial, which may not be the only one at a time.
+
+    Args:
+        progress: where it goes.
+        label: of the trial.
+    """
+    if isinstance(progress, ParallelProgress):
+        return TrialProgress(progress.lane(label))
+    return LabeledTrialProgress(progress, label)
+
+
+class TrialProgress(CuratingProgress):
+    """Of one trial, in a place of its own."""
+
+    def skipped(self, name: str, number: int, total: int) -> None:
+        """The result of the trial says enough."""
+
+    def note(self, text: str) -> None:
+        self.progress.note(text)
+
+
+@dataclass(slots=True)
+class LabeledTrialProgress:
+    """Of one trial, among the lines of others.
 
     Args:
         progress: where it goes.

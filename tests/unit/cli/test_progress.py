@@ -17,6 +17,7 @@ from lawtags_client.cli.json_log import JsonLogFormatter, JsonProgress
 from lawtags_client.cli.progress import ProgressBars, ProgressLines, _Bars, _Elapsed, _TextOrTimeLeft, shown
 from lawtags_client.cli.training_panel import TrainingPanel
 from lawtags_client.runs.progress import LoggedProgress, Progress
+from lawtags_client.runs.sweeping.sweep_progress import trial_progress
 from lawtags_client.runs.training_monitor import TrainingState
 
 
@@ -119,6 +120,81 @@ def test_a_training_is_drawn_below_its_bar(width: int) -> None:
     with shown(console) as bars:
         bars.training(replace(STATE, steps=0, seconds_left=None))
     assert "\\u001b[2J" in out.getvalue() and "\x1b[2J" not in out.getvalue()
+
+
+TRIALS = ("learning_rate=0.001, adapter_dim=8", "learning_rate=0.0003, adapter_dim=32")
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (200, 50)])
+def test_each_of_two_trainings_has_its_bar_its_chart_and_its_name(width: int, height: int) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, height=height, color_system=None)
+    with shown(console) as bars:
+        assert isinstance(bars, ProgressBars)
+        one, other = (trial_progress(bars, label) for label in TRIALS)
+        one.stage("customize", 4, 4)
+        one.training(STATE)
+        other.stage("customize", 4, 4)
+        other.training(
+            replace(STATE, steps=12, seconds_left=33.0, curves={"train_loss": [(1, 7.5), (12, 5.25)]})
+        )
+        frame = drawn(console, bars)
+    text = " ".join("".join(frame).split())
+    assert len(frame) <= height
+    for label in TRIALS:
+        assert any(line.strip() == label for line in frame)
+    assert "31/45" in text and "12/45" in text and "0:19 left" in text and "0:33 left" in text
+    assert "train loss 5.2500" in text and "val loss 1.2000" in text
+    assert "…" not in text
+    # What ends takes only its own bar and chart with it.
+    one.finished("customize", 9.0, {"job": "cust-1"})
+    left = "".join(drawn(console, bars))
+    assert "12/45" in left and "31/45" not in left and "val loss" not in left
+
+
+def drawn(console: Console, bars: ProgressBars) -> list[str]:
+    """The lines of the next frame."""
+    screen = Console(
+        file=io.StringIO(),
+        force_terminal=True,
+        width=console.width,
+        height=console.height,
+        color_system=None,
+    )
+    with screen.capture() as taken:
+        screen.print(bars._bars.get_renderable())
+    return taken.get().splitlines()
+
+
+def test_lines_and_events_of_two_trainings_say_of_which_one_they_are() -> None:
+    now, out, events = [0.0], io.StringIO(), io.StringIO()
+    lines = ProgressLines(Console(file=out, width=200), every=15.0, quiet=45.0, clock=lambda: now[0])
+    for progress in (lines, JsonProgress(events)):
+        lanes = [trial_progress(progress, label) for label in ("lr=1", "lr=2")]
+        for lane in lanes:
+            lane.stage("customize", 4, 4)
+        now[0] += 20.0
+        for lane in lanes:
+            lane.training(STATE)
+        now[0] += 50.0
+        lines.beat()
+        lines.beat()
+        for lane in lanes:
+            lane.finished("customize", 70.0, {})
+    told = [line.strip() for line in out.getvalue().splitlines()]
+    assert told[:2] == ["[4/4] lr=1: customize", "[4/4] lr=2: customize"]
+    assert [line.split(",")[0] for line in told[2:4]] == [
+        "lr=1: 31/45 (69%) training",
+        "lr=2: 31/45 (69%) training",
+    ]
+    assert [line.split(" so far")[0] for line in told[4:6]] == [
+        "lr=1: customize: 1:10",
+        "lr=2: customize: 1:10",
+    ]
+    assert told[6:] == ["lr=1: customize done in 70.0 s:", "lr=2: customize done in 70.0 s:"]
+    seen = [json.loads(line) for line in events.getvalue().splitlines()]
+    assert [(each["event"], each["of"], each["stage"]) for each in seen] == [
+        (event, of, "customize") for event in ("stage", "training", "finished") for of in ("lr=1", "lr=2")
+    ]
 
 
 def test_a_frame_of_a_training_styles_runs_of_cells_not_each_cell() -> None:
