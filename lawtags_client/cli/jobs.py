@@ -214,7 +214,8 @@ def audit(
         typer.Option("--store", help="Another intent store or run ledger; repeatable."),
     ] = None,
     days: Annotated[
-        float | None, typer.Option("--days", min=0, help="Ignore anything older than this many days.")
+        float | None,
+        typer.Option("--days", min=0, max=36_500, help="Ignore anything older than this many days."),
     ] = None,
     others: Annotated[
         bool, typer.Option("--others", help="Others use this platform: do not report orphans as errors.")

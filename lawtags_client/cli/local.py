@@ -211,7 +211,8 @@ def prune(
     session: Session,
     dir: Dir = STACK_FOLDER,
     keep: Annotated[
-        float, typer.Option(min=0, help="Hours to keep files that were uploaded but not committed.")
+        float,
+        typer.Option(min=0, max=876_000, help="Hours to keep files that were uploaded but not committed."),
     ] = 1.0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be removed; remove nothing.")

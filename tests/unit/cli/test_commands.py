@@ -122,3 +122,20 @@ def test_threads_sleep_while_they_wait(monkeypatch, before: str | None, after: s
     with pytest.raises(SystemExit):
         main()
     assert os.environ["OMP_WAIT_POLICY"] == after
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["jobs", "audit", "--days", "1e6"],
+        ["jobs", "audit", "--days", "99999999999"],
+        ["local", "prune", "--keep", "1e12"],
+        ["local", "prune", "--keep", "inf"],
+        ["runs", "metrics", "--every", "nan"],
+        ["tag", "--title", "t", "--threshold", "nan"],
+    ],
+    ids=" ".join,
+)
+def test_numbers_that_mean_no_time_or_share_are_usage_errors(words: list[str]) -> None:
+    shown = call(*words)
+    assert shown.exit_code == 2 and "Input should be" in shown.output
