@@ -93,8 +93,10 @@ def draw_text(
     field = (_as_marks if ascii_only else _as_braille)(drawn, frame, columns, lines)
     side, corner, floor = "|+-" if ascii_only else "┤└─"
     rows = []
+    # A single value stands in the middle.
+    named = {0: labels[0], lines - 1: labels[1]} if frame.high > frame.low else {lines // 2: labels[0]}
     for number, cells in enumerate(field):
-        label = {0: labels[0], lines - 1: labels[1]}.get(number, "")
+        label = named.get(number, "")
         rows.append([ChartCell(f"{label:>{margin}} {side}"), *cells])
     rows.append([ChartCell(f"{'':>{margin}} {corner}{floor * columns}")])
     first, last = str(frame.first), str(frame.last)

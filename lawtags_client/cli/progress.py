@@ -41,20 +41,15 @@ _FRAMES = 4
 @contextlib.contextmanager
 def shown(console: Console) -> Iterator[Receiver]:
     """The receiver that fits the console; bars are taken down at the end."""
-    if not console.is_terminal:
+    # On a dumb terminal, bars would be shown only once they are complete.
+    if not console.is_terminal or console.is_dumb_terminal:
         lines = ProgressLines(console)
         with _beating(lines):
             yield lines
         return
     columns = (
         SpinnerColumn(),
-        # A long name wraps, so that no column beside it is cut.
-        TextColumn(
-            "{task.description}",
-            style="bold",
-            markup=False,
-            table_column=Column(no_wrap=False, overflow="fold"),
-        ),
+        _Title(),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TaskProgressColumn(),
@@ -79,6 +74,20 @@ def _beating(lines: ProgressLines) -> Iterator[None]:
         yield
     finally:
         ended.set()
+
+
+class _Title(TextColumn):
+    """The name of a task. A long one, as of a trial, wraps rather than to take the place of the figures."""
+
+    _LONGEST_LINE = 30
+
+    def __init__(self) -> None:
+        self._column = Column(overflow="fold")
+        super().__init__("{task.description}", style="bold", markup=False, table_column=self._column)
+
+    def fit(self, tasks: Iterable[Task]) -> None:
+        """Decide whether the names of the next frame wrap."""
+        self._column.no_wrap = all(len(task.description) <= self._LONGEST_LINE for task in tasks)
 
 
 class _Elapsed(ProgressColumn):
@@ -114,6 +123,9 @@ class _Bars(Progress):
     """Bars, and the trainings below them, by label."""
 
     def get_renderables(self) -> Iterable[RenderableType]:
+        for column in self.columns:
+            if isinstance(column, _Title):
+                column.fit(self.tasks)
         yield from super().get_renderables()
         panels = [panel for panel in self.panels.values() if not panel.is_empty]
         for panel in panels:

@@ -57,6 +57,15 @@ def test_a_rising_curve_rises() -> None:
     assert all(min(above) > max(below) for above, below in itertools.pairwise(places))
 
 
+def test_a_single_value_is_named_once_beside_its_mark() -> None:
+    lines = [
+        "".join(cell.text for cell in row)
+        for row in draw_text({"train_loss": [(1, 4.519)]}, width=60, height=10)
+    ]
+    (named,) = [line for line in lines if "4.519" in line]
+    assert any("⠀" < character <= "⣿" for character in named)
+
+
 def test_no_points_and_no_room_are_no_chart() -> None:
     assert draw_text({}, width=60, height=10) == []
     assert draw_text({"x": [(1, math.nan)]}, width=60, height=10) == []

@@ -151,6 +151,28 @@ def test_each_of_two_trainings_has_its_bar_its_chart_and_its_name(width: int, he
     assert "12/45" in left and "31/45" not in left and "val loss" not in left
 
 
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_id_of_a_job_stays_in_one_line(width: int) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, height=40, color_system=None)
+    with shown(console) as bars:
+        assert isinstance(bars, ProgressBars)
+        bars.stage("cust-WZBMxeqaoyWFznXyr2KJtE", 1, 1)
+        bars.update(0, None, "Training: float32 by oneDNN on the CPU, with many threads")
+        frame = drawn(console, bars)
+    assert len(frame) == 1
+    assert "cust-WZBMxeqaoyWFznXyr2KJtE" in frame[0]
+
+
+def test_a_dumb_terminal_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=80)
+    with shown(console) as lines:
+        lines.stage("customize", 5, 10)
+        lines.note("running")
+        assert out.getvalue().splitlines() == ["[5/10] customize", "    running"]
+
+
 def drawn(console: Console, bars: ProgressBars) -> list[str]:
     """The lines of the next frame."""
     screen = Console(
