@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 from lawtags_client.errors import LawtagsError
 from lawtags_client.helix.client import Helix
 from lawtags_client.helix.jobs import StepFilter
-from lawtags_client.helix.types.jobs import RUNNER, JobStatus, JobStep, is_final
+from lawtags_client.helix.types.jobs import RUNNER, JobStatus, JobStep, QueuedStep, is_final
 
 GRACE = 45.0
 """Seconds without a step that begins: the platform's own controller and a runner look every few seconds."""
@@ -105,7 +105,8 @@ async def _at_work(helix: Helix, reference: str) -> tuple[str | None, list[str]]
     except LawtagsError:
         # What cannot be known is no reason to say nothing.
         return source, []
-    others = dict.fromkeys(f"{step.workspace}/{step.job}" for step in taken)
+    now = helix.clock.now()
+    others = dict.fromkeys(f"{step.workspace}/{step.job}" for step in taken if not _is_silent(step, now))
     return source, [job for job in others if job != reference]
 
 
@@ -196,7 +197,7 @@ def _held_step(status: JobStatus) -> JobStep | None:
     return next((step for step in status.steps if step.status in _HELD and step.heartbeat), None)
 
 
-def _is_silent(step: JobStep, now: datetime) -> bool:
+def _is_silent(step: JobStep | QueuedStep, now: datetime) -> bool:
     try:
         last = datetime.fromisoformat(step.heartbeat or "")
     except ValueError:

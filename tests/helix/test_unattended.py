@@ -36,7 +36,8 @@ JOB = {"id": "platform-job-1", "name": "tagger", "workspace": "law", "source": "
 
 
 def queued(job: str) -> dict[str, Any]:
-    return {"id": f"step-{job}", "job": job, "name": "training", "workspace": "law", "status": "active"}
+    step = {"id": f"step-{job}", "job": job, "name": "training", "workspace": "law", "status": "active"}
+    return step | {"status_details": {"runner_heartbeat": "2020-01-01T00:00:00Z"} if job == "dead" else {}}
 
 
 def told(looks: list[tuple[float, JsonValue]], others: list[str], queue_status: int = 200) -> list[str]:
@@ -123,6 +124,8 @@ def test_what_was_taken_and_what_waits_for_its_turn_are_told_apart() -> None:
     waiting: JsonValue = [step("created")]
     (said,) = told([(0, waiting), (46, waiting), (90, waiting)], [f"other-{number}" for number in range(5)])
     assert "for its turn: law/other-0, law/other-1, law/other-2 and 2 more was taken first" in said
+    # It is not the turn of a job whose runner was killed.
+    assert "nothing takes its step" in told([(0, waiting), (46, waiting)], ["dead"])[0]
 
 
 def test_a_platform_that_keeps_the_files_itself_needs_a_runner_that_finds_them() -> None:

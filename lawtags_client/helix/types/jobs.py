@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 from pydantic import Field
@@ -34,6 +35,12 @@ RUNNER, HEARTBEAT = "runner", "runner_heartbeat"
 
 TRAINING_STEPS = ("training", "dpo-training", "grpo-training")
 """Names of the step that trains, by backend."""
+
+
+def heartbeat_of(details: Mapping[str, JsonValue]) -> str | None:
+    """The last sign of life in the details of a step, in the words of its runner."""
+    found = details.get(HEARTBEAT)
+    return found if isinstance(found, str) else None
 
 
 def is_final(state: str | None) -> bool:
@@ -74,8 +81,7 @@ class JobStep(Resource):
     @property
     def heartbeat(self) -> str | None:
         """When a runner of lawtags that holds the step gave its last sign of life, in its words."""
-        found = self.status_details.get(HEARTBEAT)
-        return found if isinstance(found, str) else None
+        return heartbeat_of(self.status_details)
 
 
 class StepExecutor(WireModel):
@@ -111,6 +117,11 @@ class QueuedStep(WireModel):
     status_details: Mapped[JsonValue] = Field(default_factory=dict)
     created_at: UtcDateTime | None = None
     updated_at: UtcDateTime | None = None
+
+    @property
+    def heartbeat(self) -> str | None:
+        """As of a step of a job's status."""
+        return heartbeat_of(self.status_details)
 
 
 class PlatformSpec(WireModel):
