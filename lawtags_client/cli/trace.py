@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 def trace(
     session: Session,
     run: Run,
-    row: Annotated[
-        str, typer.Argument(help="ID of a question or its beginning, or FILE:LINE of its source.")
-    ],
+    row: Annotated[str, typer.Argument(help="ID of a question or its beginning, FILE:LINE, or a line.")],
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
     """Trace a row of a run: source, steps of the curation, split, prompt, answers and scores.

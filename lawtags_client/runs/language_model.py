@@ -8,6 +8,7 @@ from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.metrics import Difference, LanguageModelGain, Metrics, TrainingCost
 from lawtags_client.runs.outputs import JobPlan
 from lawtags_client.runs.quantities import in_words, money
+from lawtags_client.runs.series import StoppedTraining
 from lawtags_client.runs.verdict import reading
 from lawtags_client.terminal import escape_controls
 
@@ -76,7 +77,7 @@ def language_model_in_words(metrics: Metrics) -> list[str]:
     return [] if found is None else [escape_controls(found.sentence)]
 
 
-def training_cost(ledger: Ledger, plan: JobPlan) -> TrainingCost:
+def training_cost(ledger: Ledger, plan: JobPlan, stopped: StoppedTraining | None = None) -> TrainingCost:
     """The cost of a run's training job.
 
     The time is unknown if the job was followed in several attempts, because it may have run between them.
@@ -84,11 +85,15 @@ def training_cost(ledger: Ledger, plan: JobPlan) -> TrainingCost:
     Args:
         ledger: of the run.
         plan: of the job.
+        stopped: the job that was stopped before the one whose model is kept, if there was one.
     """
     record = ledger.finished("customize")
     watched = record is not None and ledger.attempts(record) == 1
     rows, seen = plan.rows.get("training"), plan.rows_seen
     tokens = round(plan.tokens.training_total * seen / rows) if rows and seen else None
+    if stopped is not None and tokens is not None:
+        # The plan is that of the job that was stopped; both jobs together took fewer steps.
+        tokens = round(tokens * (stopped.planned - stopped.steps_saved) / stopped.planned)
     seconds = record.seconds if record and watched else None
     if seconds is None or plan.hourly is None:
         return TrainingCost(seconds=seconds, tokens=tokens)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ CREATE TABLE IF NOT EXISTS events (
 );
 """
 
+_LEAST_FREE = 1 << 18
 _UNKEPT = "SELECT 1 FROM stages WHERE status = 'done' AND name NOT IN (SELECT name FROM finished)"
 _KEEP = (
     "INSERT OR IGNORE INTO finished SELECT name, digest, NULL, started_at, finished_at, output FROM stages "
@@ -115,6 +117,8 @@ class Ledger:
                     yield connection
         except (sqlite3.DatabaseError, ValueError) as problem:
             hint = "Check its permissions and the disk. If it is damaged, move it away and run again."
+            if self._disk_is_full():
+                hint = "Its disk is full. Free some space, then repeat the command."
             raise DataError(f"the ledger cannot be used: {problem}", path=self.path, hint=hint) from problem
 
     def _opened(self) -> sqlite3.Connection:
@@ -124,6 +128,13 @@ class Ledger:
         written = self.path.with_name(f"{self.path.name}-wal").exists()
         address = f"{self.path.absolute().as_uri()}?{'mode=ro' if written else 'immutable=1'}"
         return sqlite3.connect(address, timeout=self._patience, uri=True)
+
+    def _disk_is_full(self) -> bool:
+        # SQLite calls it an I/O error, since it also needs room for the files beside the database.
+        try:
+            return shutil.disk_usage(self.path.parent).free < _LEAST_FREE
+        except OSError:
+            return False
 
     def facts(self) -> dict[str, JsonValue]:
         """All facts of the run as a whole."""

@@ -24,6 +24,7 @@ from lawtags_client.tagging.paired import question_f1
 PARTS = ("training", "validation", "testing")
 _CURATION = "curated/curation.json"
 _REJECTED = "curated/rejected.jsonl"
+_SHOWN_FILES = 5
 _MOST_SCORES = 5
 
 SourceState = Literal["same", "changed", "missing", "not a file"]
@@ -100,7 +101,8 @@ def trace_row(folder: Path, wanted: str) -> RowTrace:
 
     Args:
         folder: of the run.
-        wanted: the id of its question or the beginning of it, or ``FILE:LINE`` of its source.
+        wanted: the id of its question or the beginning of it, or ``FILE:LINE`` of its source, with or
+            without folders; a number that begins no id is a line, if the run was made from one file.
 
     Raises:
         ConfigurationError: no row fits, or several do.
@@ -131,15 +133,21 @@ def trace_row(folder: Path, wanted: str) -> RowTrace:
 
 
 def _find(folder: Path, wanted: str) -> tuple[str | None, JsonObject]:
-    """The row that is meant: by its id, by its place, or by the beginning of its id."""
+    """The row that is meant: by its id, by its place, by the beginning of its id, or by its line."""
     begun: list[tuple[str | None, JsonObject]] = []
-    at_place = None
+    numbered: dict[str, tuple[str | None, JsonObject]] = {}
+    files: set[str] = set()
+    at_place, meant = None, _as_recorded(folder, wanted)
     for part, row in _all_rows(folder):
         identity = _text(row.get("id")) or ""
         if identity == wanted:
             return part, row
-        if "{}:{}".format(*_place(row.get("source") if part else row)) == wanted:
+        file, line = _place(row.get("source") if part else row)
+        files.add(file)
+        if f"{file}:{line}" in (wanted, meant):
             at_place = part, row
+        if str(line) == wanted:
+            numbered[file] = part, row
         if wanted and identity.startswith(wanted):
             begun.append((part, row))
     if at_place is not None:
@@ -149,10 +157,26 @@ def _find(folder: Path, wanted: str) -> tuple[str | None, JsonObject]:
     if begun:
         shown = ", ".join(str(row.get("id")) for _, row in begun[:10])
         raise ConfigurationError(f"{len(begun)} rows begin with {wanted!r}", hint=f"Among them: {shown}")
+    if len(files) == 1 and numbered:
+        return next(iter(numbered.values()))
     raise ConfigurationError(
         f"run {folder.name!r} has no row {wanted!r}",
-        hint="Pass the id of a question, or FILE:LINE of its source, such as questions.jsonl:12.",
+        hint="Pass the id of a question, or FILE:LINE of its source, such as questions.jsonl:12. "
+        f"Files: {', '.join(sorted(files)[:_SHOWN_FILES]) or 'none'}.",
     )
+
+
+def _as_recorded(folder: Path, wanted: str) -> str | None:
+    """``PATH:LINE`` with the name that the source has in the rows; None if it is no path of a source."""
+    path, colon, line = wanted.rpartition(":")
+    facts = RunFacts.of_folder(folder)
+    try:
+        sources = find_sources(facts.data, Path(facts.test) if facts.test else None)
+        files = [each for each in sources if not each.hub]
+        same = [each.name for each in files if Path(each.location).resolve() == Path(path).resolve()]
+    except (LawtagsError, OSError, ValueError):
+        return None
+    return f"{same[0]}{colon}{line}" if colon and same else None
 
 
 def _all_rows(folder: Path) -> Iterator[tuple[str | None, JsonObject]]:

@@ -175,3 +175,44 @@ def test_training_on_a_full_disk_fails_with_a_reason_and_the_next_one_completes(
 
 def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(folder).free
+
+
+def test_a_ledger_on_a_full_disk_says_that_the_disk_is_full(tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from lawtags_client.errors import DataError
+from lawtags_client.runs.ledger import Ledger
+disk = Path(sys.argv[1])
+ledger = Ledger(disk / "ledger.sqlite")
+try:
+    with (disk / "ballast").open("wb", buffering=0) as stream:
+        while stream.write(bytes(4096)):
+            pass
+except OSError:
+    pass
+try:
+    for number in range(100):
+        ledger.set_fact(f"fact {number}", "x" * 4096)
+except DataError as problem:
+    print(problem.hint)
+"""
+    script = 'mount -t tmpfs -o size=1m tmpfs "$0" && exec "$1" -c "$2" "$0"'
+    done = subprocess.run(
+        [
+            "unshare",
+            "--user",
+            "--map-root-user",
+            "--mount",
+            "sh",
+            "-c",
+            script,
+            tmp_path,
+            sys.executable,
+            code,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout == "Its disk is full. Free some space, then repeat the command.\n", done.stderr

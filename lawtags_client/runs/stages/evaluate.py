@@ -10,6 +10,7 @@ from pathlib import Path
 from lawtags_client.errors import JobCancelledError, JobFailedError
 from lawtags_client.files import atomic_write_json
 from lawtags_client.platform import EvaluationIntent
+from lawtags_client.runs.documents import read_document
 from lawtags_client.runs.gates import judge
 from lawtags_client.runs.language_model import language_model_gain, training_cost
 from lawtags_client.runs.lost_rows import lost_rows
@@ -27,6 +28,7 @@ from lawtags_client.runs.outputs import (
 from lawtags_client.runs.predictions import Prediction, predictions_path, read_prediction_rows
 from lawtags_client.runs.probabilities import find_probabilities
 from lawtags_client.runs.recipe import EvaluationSection
+from lawtags_client.runs.series import StoppedTraining, TrainingRecord
 from lawtags_client.runs.stage import RunContext, file_digests
 from lawtags_client.runs.stages.asking_models import ANSWER_TOKENS
 from lawtags_client.runs.trust import Trust, measure_trust
@@ -37,6 +39,8 @@ _WITHOUT = (
     "Or leave this evaluation out, which changes no other figure: stop with Ctrl-C, and repeat the command "
     "with --set evaluation.platform_rows=0"
 )
+
+_TRAINING = "customization.json"
 
 
 class Evaluate:
@@ -64,6 +68,7 @@ class Evaluate:
     async def run(self, context: RunContext) -> EvaluateOutput:
         rows = ScoredRows.read(context.folder)
         context.progress.update(0, None, "scores and intervals")
+        cost = training_cost(context.ledger, context.left(PlanOutput).plan, _stopped(context))
         # The platform computes elsewhere, or on the other cores.
         (metrics, trust), platform = await asyncio.gather(
             asyncio.to_thread(_judged, context, rows), self._on_platform(context, len(rows.truth))
@@ -74,9 +79,7 @@ class Evaluate:
             coverage=trust.coverage,
             platform=platform,
             embeddings=context.left(PredictOutput).embeddings,
-            language_model=language_model_gain(
-                metrics, training_cost(context.ledger, context.left(PlanOutput).plan)
-            ),
+            language_model=language_model_gain(metrics, cost),
         )
         metrics = replace(metrics, gates=tuple(judge(context.recipe.gates, metrics)))
         path = context.folder / FILE
@@ -193,3 +196,10 @@ def _validation(context: RunContext) -> dict[str, int] | None:
 
 def _scored_as(system: str) -> str:
     return "the tags without the model" if system == "tagger" else "no tags"
+
+
+def _stopped(context: RunContext) -> StoppedTraining | None:
+    """The training that was stopped because the model overfit, if there was one."""
+    if not (context.folder / _TRAINING).is_file():
+        return None
+    return read_document(TrainingRecord, context.folder, _TRAINING).stopped

@@ -29,6 +29,7 @@ from lawtags_client.runs.outputs import PlanOutput
 from lawtags_client.runs.planning.rates import HourlyPrice
 from lawtags_client.runs.recipe import EvaluationSection, parse_recipe
 from lawtags_client.runs.report import render_report
+from lawtags_client.runs.series import StoppedTraining
 from lawtags_client.runs.verdict import SYSTEMS, verdict
 
 pytest.importorskip("numpy")
@@ -139,6 +140,11 @@ def test_a_training_that_was_followed_twice_has_no_known_time(tmp_path: Path) ->
     plan = PlanOutput.from_json({"plan": PLAN | {"rows_seen": 6}}).plan
     # Of a 60-token part, each row is seen twice.
     assert training_cost(ledger, plan) == TrainingCost(tokens=120)
+    # 50 steps of the job that was stopped, and 20 of the one that took its place.
+    stopped = StoppedTraining(
+        job="cust-1", best_step=20, stopped_at=50, planned=360, reason="it overfits", metrics={}
+    )
+    assert training_cost(ledger, plan, stopped) == TrainingCost(tokens=round(120 * 70 / 360))
     ledger.begin("customize", "other inputs")
     ledger.fail("customize", {})
     ledger.begin("customize", "one")

@@ -87,6 +87,21 @@ def test_rejected_rows_are_traced_to_the_step_that_rejected_them(run: Path) -> N
     assert "title" in broken.steps[0].effect
 
 
+def test_a_row_is_found_by_the_path_of_its_source_and_by_its_line(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = trace_row(run, "data.jsonl:7")
+    root = run.parent.parent
+    monkeypatch.chdir(run)
+    for wanted in (f"{root}/data.jsonl:7", "../../data.jsonl:7", f"{root}/runs/../data.jsonl:7", "7"):
+        assert trace_row(run, wanted) == found
+    unknown = ("other/data.jsonl:7", "999", "0", "-7", "7:", "data.jsonl:7:", "\x00:7", f"{'x' * 5000}:7")
+    for wanted in unknown:
+        with pytest.raises(ConfigurationError, match="has no row") as caught:
+            trace_row(run, wanted)
+        assert "Files: data.jsonl." in str(caught.value.hint)
+
+
 def test_an_unclear_or_unknown_row_is_refused(run: Path) -> None:
     with pytest.raises(ConfigurationError, match="rows begin with 'q'"):
         trace_row(run, "q")
