@@ -1,8 +1,9 @@
-"""Ctrl-C and SIGTERM: a command stops at once, and says what becomes of the job that it follows."""
+"""Ctrl-C, SIGTERM, a closed terminal: a command stops at once, and says what its job does."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -22,6 +23,7 @@ T = TypeVar("T")
 
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
+HUNG_UP = 128 + signal.SIGHUP
 
 SECOND_INTERRUPT_SECONDS = 3.0
 """Seconds within which a second Ctrl-C offers to cancel the job."""
@@ -48,7 +50,7 @@ class Interruptible(Protocol):
 def run_interruptible(
     session: Interruptible, work: Coroutine[object, None, T], *, left_behind: str | None = None
 ) -> T:
-    """Run async work to its end, or end the process at once on Ctrl-C or SIGTERM.
+    """Run async work to its end, or end the process at once on Ctrl-C, SIGTERM or SIGHUP.
 
     Files on disk are complete at any moment, so nothing waits for threads that are still busy.
 
@@ -75,18 +77,23 @@ def run_interruptible(
 
         loop.add_signal_handler(signal.SIGINT, stop, INTERRUPTED)
         loop.add_signal_handler(signal.SIGTERM, stop, TERMINATED)
+        # Under nohup, a closed terminal must not end it.
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            loop.add_signal_handler(signal.SIGHUP, stop, HUNG_UP)
         try:
             return await task
         except asyncio.CancelledError:
             if not code:
                 raise
-            # A progress bar hides it, and has no time to bring it back.
-            session.messages.show_cursor(True)
-            if left_behind:
-                session.report(left_behind)
-            await _leave_job(session, code, again)
-            sys.stdout.flush()
-            sys.stderr.flush()
+            # A terminal that was closed takes no words.
+            with contextlib.suppress(OSError):
+                # A progress bar hides it, and has no time to bring it back.
+                session.messages.show_cursor(True)
+                if left_behind:
+                    session.report(left_behind)
+                await _leave_job(session, code, again)
+                sys.stdout.flush()
+                sys.stderr.flush()
             os._exit(code)
 
     return asyncio.run(guarded())

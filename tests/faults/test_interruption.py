@@ -154,8 +154,9 @@ def test_job_is_cancelled_at_once_where_that_was_asked_for(
     assert status(stack, job) == "cancelled"
 
 
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_terminated_command_leaves_its_job_and_the_same_command_resumes_it(
-    stack: StackThread, tmp_path: Path
+    stack: StackThread, tmp_path: Path, sent: signal.Signals, code: int
 ) -> None:
     command = [LAWTAGS, "customize", DATASET, "--config", CONFIG, "-m", f"law/{tmp_path.name}"]
     told = []
@@ -166,13 +167,31 @@ def test_terminated_command_leaves_its_job_and_the_same_command_resumes_it(
             assert process.stderr is not None
             told.append(process.stderr.readline().split()[0].rstrip(":"))
             started = time.monotonic()
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(sent)
             rest = process.stderr.read()
-            assert process.wait(timeout=10) == 143
+            assert process.wait(timeout=10) == code
         assert time.monotonic() - started < 5
         assert "Repeat the command" in rest
     assert told[0] == told[1]
     assert status(stack, told[0]) == "created"
+
+
+def test_under_nohup_a_closed_terminal_does_not_end_a_command(
+    stack: StackThread, job: str, tmp_path: Path
+) -> None:
+    with subprocess.Popen(
+        ["nohup", LAWTAGS, "jobs", "watch", job],
+        env=environment(stack, tmp_path),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == 130
 
 
 def test_without_a_terminal_ctrl_c_asks_nothing(stack: StackThread, job: str, tmp_path: Path) -> None:
