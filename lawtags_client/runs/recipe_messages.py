@@ -26,6 +26,7 @@ _KINDS: Mapping[str, str] = {
     "dict_type": _SECTION,
     "tuple_type": "must be a list, such as [a, b]",
     "missing": "is missing",
+    "extra_forbidden": "unknown option",
 }
 """By the type of the error, as pydantic names it."""
 
@@ -43,7 +44,7 @@ def message_of(error: ErrorDetails) -> str:
     if kind not in _KINDS:
         return error["msg"].removeprefix("Value error, ")
     told = _KINDS[kind].format(**error.get("ctx", {}))
-    if kind == "missing":
+    if kind in ("missing", "extra_forbidden"):
         return told
     if given is None:
         return f"{told}, and is empty"

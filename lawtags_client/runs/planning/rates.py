@@ -10,8 +10,9 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from lawtags_client.errors import ConfigurationError
-from lawtags_client.runs.recipe_faults import nearest
+from lawtags_client.runs.recipe_faults import dotted, nearest
 from lawtags_client.runs.recipe_hardware import HIGHEST_PRICE, HardwareSection
+from lawtags_client.runs.recipe_messages import message_of, place_of
 from lawtags_client.runs.recipe_section import Section
 
 _LONGEST = 1 << 20
@@ -178,8 +179,8 @@ def _read(path: Path) -> _Table:
     except OSError as problem:
         raise ConfigurationError(f"{path} cannot be read: {problem.strerror}", hint=hint) from None
     except ValidationError as problem:
-        first = problem.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ConfigurationError(f"{path}: {place}: {first['msg']}", hint=hint) from None
+        faults = {dotted(place_of(each)): message_of(each) for each in problem.errors(include_url=False)}
+        told = "; ".join(f"{place}: {message}" for place, message in faults.items())
+        raise ConfigurationError(f"{path}: {told}", hint=hint) from None
     except ValueError as problem:
         raise ConfigurationError(f"{path} is not a TOML file: {problem}", hint=hint) from None

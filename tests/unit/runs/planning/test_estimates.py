@@ -215,7 +215,11 @@ def test_a_recipe_may_describe_a_gpu_that_is_not_known() -> None:
         ("schema_version = 1\n[gpus.A100-80GB]\nprice_per_hour = -1", "price_per_hour"),
         ("schema_version = 1\n[gpus.Mine]\nprice_per_hour = 1", "memory_gb and tflops"),
         ("schema_version = 1\ngpu = 'A100-80Gb'", "no GPU"),
-        ("schema_version = 1\n[machine]", "machine.price_per_hour"),
+        ("schema_version = 1\n[machine]", "machine.price_per_hour: is missing"),
+        (
+            "schema_version = 1\n[machine]\nprice = 1\nprice_per_hour = nan",
+            "machine.price_per_hour: must be a finite number; machine.price: unknown option",
+        ),
         ("schema_version = 1\n[machine]\nprice_per_hour = 1e308", "machine.price_per_hour"),
         ("schema_version = 1\n[gpus.A100-80GB]\ntflops = inf", "tflops"),
         (f"schema_version = 1\n[gpus.A100-80GB]\nmemory_gb = {10**400}", "memory_gb"),
