@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import signal
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,11 @@ from lawtags_client.cache import CACHE_VARIABLE, cache_folder
 # Files of tests run side by side, so threads of torch would only wait for each other, here and in the
 # processes that tests start. What needs more threads asks for them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A script that starts the tests in the background has them ignore Ctrl-C, and with them all processes that
+# they start, of which some are to be stopped by it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
