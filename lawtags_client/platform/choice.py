@@ -8,7 +8,7 @@ question, which its customization service answers; some releases of nemo-platfor
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -131,12 +131,15 @@ async def _backends(helix: Helix) -> tuple[str, ...] | None:
         return None
 
 
-async def speaks_helix(settings: Settings, *, training: bool = False, handler: Handler | None = None) -> bool:
+async def speaks_helix(
+    settings: Settings, *, training: bool = False, patient: bool = True, handler: Handler | None = None
+) -> bool:
     """Whether requests are those of Helix: as the setting ``dialect`` says, or as the platform answers.
 
     Args:
         settings: with the addresses.
         training: whether a platform that cannot train is refused.
+        patient: whether a training waits for a platform that does not answer at once, as any call does.
         handler: answers instead of the network, for tests.
 
     Raises:
@@ -150,9 +153,10 @@ async def speaks_helix(settings: Settings, *, training: bool = False, handler: H
     except (ConnectionFailedError, DeadlineExceededError):
         if not training or settings.customizer_url is not None:
             return False
+        if not patient:
+            raise
         # Taken for v1, its jobs would be refused for their names, and not for what is wrong.
-        patience = min(_PATIENCE, settings.total_timeout)
-        found = await _detect(settings.with_limits(timeout=patience), handler)
+        found = await _detect(settings, handler)
     except LawtagsError:
         # What is wrong shows when the first service is asked, with the hints for that service.
         return False
@@ -166,17 +170,21 @@ async def speaks_helix(settings: Settings, *, training: bool = False, handler: H
 
 
 @asynccontextmanager
-async def helix_of(nemo: NeMo, *, training: bool = False) -> AsyncIterator[Helix | None]:
+async def helix_of(
+    nemo: NeMo, *, training: bool = False, patient: bool = True
+) -> AsyncIterator[Helix | None]:
     """Helix, where the settings of a client of v1 lead to one; None where they lead to v1.
 
     Args:
         nemo: an open client; its intents and its clock are used.
         training: whether a platform that cannot train is refused.
+        patient: whether a training waits for a platform that does not answer at once.
 
     Raises:
         ConfigurationError: the platform is refused.
+        TransportError: nothing answers, and a training would be asked of the same address.
     """
-    if not await speaks_helix(nemo.settings, training=training):
+    if not await speaks_helix(nemo.settings, training=training, patient=patient):
         yield None
         return
     async with Helix(nemo.settings, intents=nemo.intents, clock=nemo.clock) as helix:
@@ -187,18 +195,34 @@ async def helix_of(nemo: NeMo, *, training: bool = False) -> AsyncIterator[Helix
 async def run_platform(nemo: NeMo) -> AsyncIterator[Platform]:
     """The platform of a run, by the settings of a client of v1, which is used where the platform is one.
 
+    A platform that does not answer yet is waited for by the first call.
+
     Args:
         nemo: an open client; its intents are used, whichever platform it is.
-    """
-    async with helix_of(nemo, training=True) as helix:
-        if helix is None:
-            from lawtags_client.platform.v1 import V1Platform
 
-            yield V1Platform(nemo)
-        else:
+    Raises:
+        ConfigurationError: the platform is refused.
+    """
+    async with AsyncExitStack() as opened:
+
+        async def choose(*, patient: bool = True) -> Platform:
+            helix = await opened.enter_async_context(helix_of(nemo, training=True, patient=patient))
+            if helix is None:
+                from lawtags_client.platform.v1 import V1Platform
+
+                return V1Platform(nemo)
             from lawtags_client.platform.helix import HelixPlatform
 
-            yield HelixPlatform(helix)
+            return HelixPlatform(helix)
+
+        platform: Platform
+        try:
+            platform = await choose(patient=False)
+        except (ConnectionFailedError, DeadlineExceededError):
+            from lawtags_client.platform.on_demand import PlatformOnDemand
+
+            platform = PlatformOnDemand(choose)
+        yield platform
 
 
 @asynccontextmanager
