@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # Someone who watches a job decides alone when it takes too long.
 _A_YEAR = 365 * 24 * 3600.0
+# Lines of the log that were written before the command attached.
+_AT_FIRST = 20
 
 
 async def watch_job(session: Session, job_id: str) -> None:
@@ -97,7 +99,7 @@ async def show_job(
             found = monitor.update(sign)
             state = monitor.state()
             progress.training(state)
-            for line in sign.lines:
+            for line in _newest(job_id, sign.lines) if not status else sign.lines:
                 progress.note(line)
             if sign.status != status:
                 status = sign.status
@@ -109,6 +111,15 @@ async def show_job(
                 progress.note(sign.notice)
             if on_update is not None:
                 on_update(state, sign)
+
+
+def _newest(job_id: str, lines: tuple[str, ...]) -> Iterator[str]:
+    """What a command that attaches shows of a log that may be long."""
+    left_out = len(lines) - _AT_FIRST
+    if left_out > 0:
+        counted = "an earlier line" if left_out == 1 else f"{left_out:,} earlier lines"
+        yield f"left out: {counted} of its log; lawtags jobs logs {job_id} prints them"
+    yield from lines[-_AT_FIRST:]
 
 
 def _emitter(session: Session) -> Callable[[TrainingState, JobUpdate], None] | None:
