@@ -34,6 +34,7 @@ _SOURCE_TAGS = {"mlflow.source.name": f"lawtags {__version__}", "mlflow.source.t
 _NOTE_TAG = "mlflow.note.content"
 # The most that one request may hold.
 _METRICS, _PARAMETERS, _LONGEST, _LONGEST_TAG, _LONGEST_DIGEST = 1000, 100, 6000, 5000, 36
+_UNKNOWN_CALL = (400, 404, 405, 501)
 _SECONDS = 30.0
 
 
@@ -94,7 +95,7 @@ class MlflowRun:
         values = [{"key": key, "value": str(value)[:_LONGEST]} for key, value in _flat(parameters)]
         await self._post("runs/log-batch", {"run_id": run, "tags": _pairs(tags)})
         if dataset is not None:
-            await self._post("runs/log-inputs", {"run_id": run, "datasets": [_input(dataset)]})
+            await self._log_input(run, dataset)
         for first in range(0, len(values), _PARAMETERS):
             part: list[JsonValue] = [*values[first : first + _PARAMETERS]]
             try:
@@ -141,6 +142,14 @@ class MlflowRun:
             call = Call("PUT", f"{_ARTIFACTS}/{place}{join(path.name)}", content=path.read_bytes())
             await self._http.send(call)
         await self._post("runs/update", {"run_id": run, "status": "FINISHED", "end_time": self._stamp()})
+
+    async def _log_input(self, run: str, dataset: TrackedDataset) -> None:
+        try:
+            await self._post("runs/log-inputs", {"run_id": run, "datasets": [_input(dataset)]})
+        except APIError as problem:
+            # Unknown to MLflow before 2.4, and to other servers of its API; all else can be logged there.
+            if problem.status not in _UNKNOWN_CALL:
+                raise
 
     async def _run(self) -> str:
         if self._id is None:

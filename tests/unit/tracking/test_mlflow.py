@@ -8,8 +8,10 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +185,45 @@ async def test_charts_of_one_kind_stand_together_and_the_verdict_is_the_descript
     }  # fmt: skip
     assert reported.figures["test_micro_f1/tagger"] > 0
     assert "| system | micro F1 | 95 % | macro F1 |\n| --- | --- | --- | --- |\n| tagger |" in reported.note
+
+
+class OlderServer(BaseHTTPRequestHandler):
+    """Answers as MLflow before 2.4, which knows no datasets."""
+
+    asked: list[str]
+
+    def do_GET(self) -> None:
+        self._answer({"experiment": {"experiment_id": "1"}, "run": {"data": {}}})
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._answer({"run": {"info": {"run_id": "m1"}}})
+
+    def _answer(self, body: object) -> None:
+        call = self.path.partition("?")[0].removeprefix("/api/2.0/mlflow/")
+        self.asked.append(call)
+        self.send_response(404 if call == "runs/log-inputs" else 200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+
+    def log_message(self, format: str, *values: object) -> None:
+        """Nothing."""
+
+
+async def test_a_server_that_knows_no_datasets_gets_all_else() -> None:
+    OlderServer.asked = []
+    with HTTPServer(("127.0.0.1", 0), OlderServer) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            async with opened(f"http://127.0.0.1:{server.server_port}") as run:
+                await run.started({"epochs": 3}, {}, ROWS)
+                await run.points(POINTS)
+        finally:
+            server.shutdown()
+            thread.join()
+    assert OlderServer.asked[-3:] == ["runs/log-inputs", "runs/log-batch", "runs/log-batch"]
 
 
 async def test_a_server_that_is_down_costs_one_note_and_not_the_run() -> None:
