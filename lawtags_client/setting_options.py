@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
@@ -71,8 +72,8 @@ def check_number(name: str, value: object, kind: type[int] | type[float] = float
     Raises:
         ConfigurationError: it is not a number of this kind.
     """
-    kinds = (int,) if kind is int else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds):
+    # Not the classes of Python alone: numbers of numpy and pandas are numbers, too.
+    if isinstance(value, bool) or not isinstance(value, Integral if kind is int else Real):
         hint = "Pass an integer." if kind is int else "Pass a number of seconds."
         raise ConfigurationError(f"{name} is a {type(value).__name__}", hint=hint)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from client_kit import Script, client
 
@@ -34,6 +35,12 @@ def test_client_refuses_arguments_of_the_wrong_type(kind: Any, options: dict[str
         kind(base_url=URL, **options)
     assert caught.value.hint
     assert SECRET not in str(caught.value)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    patience = Patience(longest=np.float32(2.0), silence=np.int64(60)).within(np.int32(5))  # type: ignore[arg-type]
+    assert patience.silence == 5
+    assert Settings(max_retries=np.int64(2), total_timeout=np.float32(5)).max_retries == 2  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("options", [*HEADERS, *LIMITS], ids=str)
