@@ -114,7 +114,7 @@ class Providers(HelixCollection[Provider, ProviderRequest, ProviderChanges]):
             WaitTimeoutError: no provider had it in time.
         """
         clock = self._place.clock
-        begin, poller = clock.monotonic(), Poller(clock, Patience(longest=5.0).within(timeout))
+        begin, poller = clock.monotonic(), Poller(clock, Patience(longest=5.0).throughout(timeout))
         while True:
             listed = await poller.look(self._all)
             for provider in listed:

@@ -135,7 +135,10 @@ class _ServedEntities(Served):
         self._providers = providers
 
     async def wait(self, model: str, timeout: float) -> str:
-        begin, poller = self._clock.monotonic(), Poller(self._clock, Patience(longest=5.0).within(timeout))
+        begin, poller = (
+            self._clock.monotonic(),
+            Poller(self._clock, Patience(longest=5.0).throughout(timeout)),
+        )
         await self._providers.wait_serving(model, timeout=timeout)
         # The gateway reads the providers every few seconds. Until then, it has no route to a new adapter.
         while not await self._is_routed(model):

@@ -221,7 +221,7 @@ async def run_platform(nemo: NeMo) -> AsyncIterator[Platform]:
         except (ConnectionFailedError, DeadlineExceededError):
             from lawtags_client.platform.on_demand import PlatformOnDemand
 
-            platform = PlatformOnDemand(choose)
+            platform = PlatformOnDemand(choose, nemo.clock)
         yield platform
 
 

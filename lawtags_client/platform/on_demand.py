@@ -21,7 +21,9 @@ from lawtags_client.platform.protocol import (
     RemovedItem,
     TrainingConfig,
 )
+from lawtags_client.services.watching import Patience, Poller
 from lawtags_client.tagging.vocabulary import Vocabulary
+from lawtags_client.transport.clock import Clock
 
 
 class PlatformOnDemand:
@@ -30,17 +32,26 @@ class PlatformOnDemand:
     A run that only repeats its report, or that another process holds, needs none.
 
     Args:
-        choose: waits for the platform, and returns it; raises if it does not answer in time.
+        choose: waits for the platform as any call does, and returns it; raises if it does not answer in time.
+        clock: of the client.
     """
 
-    def __init__(self, choose: Callable[[], Awaitable[Platform]]) -> None:
+    def __init__(self, choose: Callable[[], Awaitable[Platform]], clock: Clock) -> None:
         self._choose = choose
+        self._clock = clock
         self._chosen: Platform | None = None
         self._choosing = asyncio.Lock()
 
-    async def _platform(self) -> Platform:
+    async def _platform(self, patience: Patience | None = None) -> Platform:
+        """The platform.
+
+        Args:
+            patience: with which a call of the platform would wait through outages, if it is one of those.
+        """
         async with self._choosing:
-            if self._chosen is None:
+            if self._chosen is None and patience is not None:
+                self._chosen = await Poller(self._clock, patience).look(self._choose)
+            elif self._chosen is None:
                 self._chosen = await self._choose()
             return self._chosen
 
@@ -60,7 +71,7 @@ class PlatformOnDemand:
 
     async def follow(self, job_id: str, *, timeout: float, stall: float) -> AsyncIterator[JobUpdate]:
         """As the protocol says."""
-        platform = await self._platform()
+        platform = await self._platform(Patience().within(timeout))
         async with closing(platform.follow(job_id, timeout=timeout, stall=stall)) as updates:
             async for update in updates:
                 yield update
@@ -71,7 +82,7 @@ class PlatformOnDemand:
 
     async def served(self, model: str, *, timeout: float) -> None:
         """As the protocol says."""
-        await (await self._platform()).served(model, timeout=timeout)
+        await (await self._platform(Patience().throughout(timeout))).served(model, timeout=timeout)
 
     async def first_tokens(
         self, model: str, prompts: Sequence[PromptInput], *, top: int

@@ -57,6 +57,11 @@ class Patience:
         check_wait("timeout", timeout)
         return self if timeout is None else replace(self, silence=min(self.silence, timeout))
 
+    def throughout(self, timeout: float) -> Patience:
+        """This patience for a wait for something that starts, and may not answer at all until then."""
+        check_wait("timeout", timeout)
+        return replace(self, silence=timeout)
+
 
 class Poller:
     """Polls something repeatedly.

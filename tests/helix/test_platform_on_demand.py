@@ -60,3 +60,24 @@ async def test_a_platform_that_starts_late_is_not_taken_for_the_other_one(
             found = await asyncio.gather(refused("law/tagger"), refused("law/other"))
     # Only Helix has jobs with a slash.
     assert {isinstance(each, NotFoundError) for each in found} == {dialect == "helix"}, found
+
+
+async def test_a_job_is_followed_and_a_model_awaited_through_an_outage(port: int, tmp_path: Path) -> None:
+    # No call is repeated: what waits, waits for the platform itself.
+    async with client(port, tmp_path) as nemo, run_platform(nemo) as platform:
+
+        async def refused() -> LawtagsError:
+            with pytest.raises(LawtagsError) as refusal:
+                async for _ in platform.follow("law/tagger", timeout=60, stall=60):
+                    pass
+            return refusal.value
+
+        following = asyncio.create_task(refused())
+        waiting = asyncio.create_task(platform.served("law/tagger", timeout=60))
+        await asyncio.sleep(1)
+        assert not following.done() and not waiting.done()
+        options = StackOptions(dialect="helix")
+        with StackThread(tmp_path / "stack", platform_port=port, options=options, launcher=shared_launcher()):
+            found = await following
+            waiting.cancel()
+    assert isinstance(found, NotFoundError), found

@@ -62,7 +62,7 @@ class Served:
             WaitTimeoutError: it was not listed in time.
         """
         clock = self._clock
-        begin, poller = clock.monotonic(), Poller(clock, Patience(longest=10.0).within(timeout))
+        begin, poller = clock.monotonic(), Poller(clock, Patience(longest=10.0).throughout(timeout))
         while True:
             listed = [served.id for served in await poller.look(self.models)]
             if model in listed:
