@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from lawtags_client.checkpoints.extents import Extent
-from lawtags_client.checkpoints.safetensors_files import weight_files
+from lawtags_client.checkpoints.safetensors_files import INDEX, SINGLE, weight_files
 from lawtags_client.errors import BusyError, ConfigurationError, NotFoundError
 from lawtags_client.files import atomic_write_text
 from lawtags_client.helix.client import Helix
@@ -124,6 +124,9 @@ async def offer_base_model(
 def _check_weights(folder: Path) -> None:
     """Check weights before gigabytes of them are uploaded: a training would refuse them after as long."""
     files = {path.name: Extent(path, 0, path.stat().st_size) for path in folder.iterdir() if path.is_file()}
+    if SINGLE in files:
+        # The index of a download that was left, or of shards that were merged: nobody reads it beside this.
+        files.pop(INDEX, None)
     for name in weight_files(files, str(folder)):
         placed_tensors(folder / name)
 

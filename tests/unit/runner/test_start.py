@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lawtags_client.cli.local import app
-from lawtags_client.errors import BusyError, ConfigurationError, DataError
+from lawtags_client.errors import BusyError, ConfigurationError, DataError, ServerError
 from lawtags_client.helix.client import Helix
 from lawtags_client.locks import FolderLock
 from lawtags_stack.runner.options import RunnerOptions
@@ -62,6 +62,10 @@ async def test_weights_that_are_damaged_or_incomplete_are_not_uploaded(tmp_path:
     index = {"weight_map": {"a": weights.name, "b": "model-2.safetensors"}}
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(DataError, match=r"the file 'model-2\.safetensors' is missing"):
+        await offer_base_model(helix, "law/base", tmp_path)
+    # Shards that were merged: transformers reads the one file, and not the index that is left.
+    weights.rename(tmp_path / "model.safetensors")
+    with pytest.raises(ServerError):
         await offer_base_model(helix, "law/base", tmp_path)
 
 
