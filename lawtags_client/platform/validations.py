@@ -64,7 +64,9 @@ async def validation_share(nemo: NeMo, job: CustomizationJob) -> float:
     name, _, revision = reference(job.dataset).removeprefix(_HUB_DATASETS).partition("@")
     try:
         async with asyncio.timeout(_LONGEST_WAIT):
-            files = await nemo.data_store.files(name, revision=revision or "main")
+            # Without retries: whoever watches a job may not reach the Data Store at all, and waits for this.
+            store = nemo.with_options(max_retries=0).data_store
+            files = await store.files(name, revision=revision or "main")
     except (LawtagsError, TimeoutError):
         return HELD_OUT_SHARE
     training, validation = (

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import pytest
+from client_kit import Script, StillTime, client
 
 from lawtags_client import NeMo
 from lawtags_client.platform.validations import HELD_OUT_SHARE, validation_share
@@ -36,3 +38,9 @@ async def test_a_dataset_without_validation_files_has_rows_held_out(nemo: NeMo, 
         "share/training-only", {"training/a.jsonl": curated / "training" / "training.jsonl"}
     )
     assert await validation_share(nemo, job("share/training-only")) == HELD_OUT_SHARE
+
+
+async def test_a_data_store_that_is_out_of_reach_is_asked_once(tmp_path: Path) -> None:
+    script, time = Script([httpx.Response(503)]), StillTime()
+    assert await validation_share(client(script, tmp_path, time), job("share/tags")) == HELD_OUT_SHARE
+    assert len(script.requests) == 1 and not time.slept
