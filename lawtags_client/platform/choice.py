@@ -40,6 +40,7 @@ Product = Literal["v1", "nemo-platform", "helix"]
 # A platform that does not say at once what it is gets asked by the services that a run needs.
 _PATIENCE = 10.0
 _PASSING = (ServerError, RateLimitedError)
+_SILENT = (ConnectionFailedError, DeadlineExceededError)
 # What a busy or restarting server answers, or a gateway in front of it, says nothing about the platform.
 _UNCLEAR = (*_PASSING, AuthenticationError, PermissionDeniedError)
 _LONGEST_VERSION = 40
@@ -148,16 +149,18 @@ async def speaks_helix(
     """
     if settings.dialect != "auto" or settings.platform_url is None:
         return settings.dialect == "helix"
+    needed = training and settings.customizer_url is None
     try:
-        found = await detect(settings, handler=handler)
-    except (ConnectionFailedError, DeadlineExceededError):
-        if not training or settings.customizer_url is not None:
-            return False
-        if not patient:
+        try:
+            found = await detect(settings, handler=handler)
+        except _SILENT:
+            if not needed or not patient:
+                raise
+            # Taken for v1, its jobs would be refused for their names, and not for what is wrong.
+            found = await _detect(settings, handler)
+    except LawtagsError as error:
+        if needed and isinstance(error, _SILENT):
             raise
-        # Taken for v1, its jobs would be refused for their names, and not for what is wrong.
-        found = await _detect(settings, handler)
-    except LawtagsError:
         # What is wrong shows when the first service is asked, with the hints for that service.
         return False
     if training and found.obstacle is not None:

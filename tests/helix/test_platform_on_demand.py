@@ -6,13 +6,14 @@ import asyncio
 import socket
 from pathlib import Path
 
+import httpx
 import pytest
 from shared_launcher import shared_launcher
 
 from lawtags_client.client import NeMo
 from lawtags_client.errors import ConnectionFailedError, LawtagsError, NotFoundError
 from lawtags_client.intents import SqliteIntents
-from lawtags_client.platform.choice import run_platform
+from lawtags_client.platform.choice import run_platform, speaks_helix
 from lawtags_client.settings import Settings
 from lawtags_stack.service import StackOptions
 from lawtags_stack.stack import StackThread
@@ -81,3 +82,17 @@ async def test_a_job_is_followed_and_a_model_awaited_through_an_outage(port: int
             found = await following
             waiting.cancel()
     assert isinstance(found, NotFoundError), found
+
+
+async def test_a_platform_of_v1_that_starts_while_it_is_asked_is_one_of_v1() -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        if len(asked) == 1:
+            raise httpx.ConnectError("it is starting")
+        return httpx.Response(501, json={"detail": "not part of this platform"})
+
+    settings = Settings(platform_url="http://nemo.test", max_retries=0)
+    assert not await speaks_helix(settings, training=True, handler=httpx.MockTransport(answer))
+    assert len(asked) > 1
