@@ -30,17 +30,19 @@ def ls(session: Session, runs: Runs = DEFAULT_RUNS) -> None:
     """List the runs, newest first. Example: lawtags runs ls --json"""
     from lawtags_client.runs.overview import all_runs, overview
 
-    rows = []
+    rows, damaged = [], False
     for folder in all_runs(runs):
         try:
             rows.append(overview(folder))
         except DataError as problem:
             # One that is damaged must not hide the others.
             session.report(f"{folder.name}: {problem.message}")
+            damaged = True
     if not rows:
-        session.report(
-            f"No runs in {runs} yet. Start one with: lawtags demo, or lawtags run RECIPE --data FILE"
-        )
+        if not damaged:
+            session.report(
+                f"No runs in {runs} yet. Start one with: lawtags demo, or lawtags run RECIPE --data FILE"
+            )
         return
     if session.json:
         session.emit(map(asdict, rows))

@@ -11,6 +11,8 @@ from lawtags_client.errors import ConfigurationError, DataError
 T = TypeVar("T")
 
 REBUILD = "Run the recipe again to rebuild it."
+_OBJECTS = frozenset({"dataclass_type", "dict_type", "model_type", "typed_dict_type"})
+"""Errors of pydantic about a value that is no JSON object."""
 
 
 def validated(kind: type[T], value: object, *, what: str, hint: str, path: Path | None = None) -> T:
@@ -28,12 +30,15 @@ def validated(kind: type[T], value: object, *, what: str, hint: str, path: Path 
     """
     from pydantic import TypeAdapter, ValidationError
 
+    from lawtags_client.runs.recipe_messages import message_of, place_of
+
     try:
         return TypeAdapter(kind).validate_python(value)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        said = f"{place}: {first['msg']}" if place else first["msg"]
+        place = ".".join(str(part) for part in place_of(first))
+        message = "must be an object" if first["type"] in _OBJECTS else message_of(first)
+        said = f"{place} {message}" if place else f"it {message}"
         raise DataError(f"{what} cannot be read: {said}", path=path, hint=hint) from None
 
 

@@ -69,6 +69,20 @@ def test_a_sweep_resumes_and_submits_each_job_once(
     assert len(jobs_of(stack, "tests/swept")) == 7
 
 
+def test_a_budget_below_one_training_is_refused(stack: StackThread, questions: Path, tmp_path: Path) -> None:
+    recipe = write_recipe(
+        tmp_path,
+        name="poor",
+        model=RECIPE["model"] | {"output": "tests/poor"},  # type: ignore[operator]
+        training={"epochs": 1, "batch_size": 8, "max_steps": 4},
+    )
+    words = ["sweep", recipe, "--data", questions, "--over", "learning_rate=1e-3,1e-2", "--budget", "3"]
+    done = lawtags(stack, tmp_path, *words)
+    assert done.returncode == 2
+    assert "--budget 3 is less than one training needs" in done.stderr and "4 steps" in done.stderr
+    assert not jobs_of(stack, "tests/poor")
+
+
 def test_models_and_prompts_are_ranked_by_the_tags_that_they_give(
     stack: StackThread, questions: Path, tmp_path: Path
 ) -> None:

@@ -90,6 +90,8 @@ class Sweep:
     profile: str | None = None
     _spent: int = field(default=0, init=False)
     _left_out: int = field(default=0, init=False)
+    _shortest: int = field(default=0, init=False)
+    """Steps of the shortest training that the budget did not allow."""
     _remarks: set[str] = field(default_factory=set, init=False)
 
     async def run(self) -> SweepResult:
@@ -129,6 +131,11 @@ class Sweep:
                     f"rung {number} of {len(ladder)}, trainings: {len(points)}, steps: {limit:,}"
                 )
             done = await self._rung(points, number, most)
+            if not done and number == 1:
+                raise ConfigurationError(
+                    f"--budget {self.options.budget} is less than one training needs",
+                    hint=f"The shortest one has {self._shortest:,} steps: allow that many for each training.",
+                )
             trials += done
             self._write(trials, measure)
             if not done:
@@ -190,6 +197,7 @@ class Sweep:
             budget = self.options.budget
             if budget is not None and self._spent + steps > budget:
                 self._left_out += 1
+                self._shortest = min(self._shortest or steps, steps)
                 continue
             self._spent += steps
             planned.append((point, recipe, folder, steps))

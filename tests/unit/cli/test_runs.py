@@ -170,6 +170,14 @@ def test_stages_keep_their_order_though_the_clock_is_set_back(folder: Path) -> N
     assert listed["started"].startswith("2026-11-28T11")
 
 
+def test_a_folder_whose_only_run_is_damaged_is_not_called_empty(folder: Path) -> None:
+    call("runs", "rm", "two", "--yes", "--keep-on-platform")
+    (folder / "runs" / "one" / "metrics.json").write_text("[]")
+    done = CliRunner().invoke(app, ["runs", "ls"])
+    assert "metrics.json cannot be read: it must be an object" in done.stderr
+    assert "No runs in" not in done.stderr
+
+
 def test_the_trials_of_a_sweep_are_found_by_the_name_of_the_sweep(folder: Path) -> None:
     trials = folder / "runs" / "sweeps" / "s" / "trials"
     make_run(trials / "b-1")

@@ -212,6 +212,26 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
         page(folder)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("metrics.json", "[]", "it must be an object"),
+        ("metrics.json", '{"schema_version": 1}', "test_rows is missing"),
+        ("metrics.json", '{"test_rows": 1, "systems": 5}', "systems must be an object"),
+        ("metrics.json", '{"test_rows": "many", "systems": {}}', "test_rows must be a whole number"),
+        ("plan.json", "null", "it must be an object"),
+        ("plan.json", '{"schema_version": 1}', "config is missing"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_told_without_types_of_python(
+    tmp_path: Path, name: str, content: str, said: str
+) -> None:
+    folder = make_run(tmp_path / "run")
+    (folder / name).write_text(content)
+    with pytest.raises(DataError, match=re.escape(f"{name} cannot be read: {said}")):
+        page(folder)
+
+
 def card(licenses: dict[str, int], **curation: object) -> str:
     recipe = parse_recipe(RECIPE | {"curation": curation})
     metrics = Metrics(test_rows=3, systems={})
