@@ -59,11 +59,11 @@ class UpdateReader:
         )
 
     def _validation_cost(self) -> float | None:
-        per_epoch = self._progress.steps_per_epoch if self._progress else None
-        if not per_epoch:
+        per_epoch, wanted = self._progress and self._progress.steps_per_epoch, self._hyperparameters
+        if not per_epoch or wanted is None or not wanted.batch_size:
             return None
-        method = self._hyperparameters.finetuning_type if self._hyperparameters else None
-        return validation_cost(method, self._validation_share * per_epoch)
+        rows = self._validation_share * per_epoch * wanted.batch_size
+        return validation_cost(wanted.finetuning_type, rows, wanted.batch_size)
 
 
 def _peak_memory(event: JobEvent) -> int | None:

@@ -106,7 +106,7 @@ def monitor_of(job: str, plan: JobPlan, option: OverfittingSection, *, steps: in
         validate_every=steps_between_validations(
             interval if isinstance(interval, int | float) else None, per_epoch, steps
         ),
-        validation_cost=validation_cost(method, plan.rows.get("validation", 0) / size),
+        validation_cost=validation_cost(method, plan.rows.get("validation", 0), size),
     )
     rule = None if option.action == "ignore" else OverfittingRule(option.patience, option.rise)
     tokens = plan.tokens.mean * size if plan.tokens.mean else None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from lawtags_client.platform.validations import validation_cost
 from lawtags_client.runs.step_timer import StepTimer
 
 
@@ -33,7 +34,7 @@ BODIES = Recorded(
 def test_the_remaining_time_holds_from_a_fifth_of_the_steps_on(recorded: Recorded) -> None:
     total, end = len(recorded.times), recorded.times[-1]
     # As a run expects it of an adapter, before the first validation is measured.
-    timer = StepTimer(total, recorded.validated[0], 0.41 * recorded.validation_rows / BATCH)
+    timer = StepTimer(total, recorded.validated[0], validation_cost("lora", recorded.validation_rows, BATCH))
     for step, at in enumerate(recorded.times[:-1], start=1):
         if step in recorded.validated:
             timer.validated(step)
