@@ -17,6 +17,7 @@ from lawtags_client.types.common import is_final
 # The end of a log says what a job died of; patterns must not run over gigabytes.
 _MOST_TEXTS = 2000
 _LONGEST_TEXT = 2000
+_VALIDATION_ROWS = re.compile(r"\b(\d{1,9}) validation (?:row|sample|example)s?\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +123,15 @@ def _smaller_batch(found: FailureEvidence) -> str:
     return f"lawtags run RECIPE --set training.batch_size={half}"
 
 
+def _batch_within_validation(found: FailureEvidence) -> str:
+    """The largest power of two that is no more than the validation rows, where a text counts them."""
+    texts = (text[:_LONGEST_TEXT] for text in found.texts[-_MOST_TEXTS:])
+    counts = [int(match[1]) for text in texts for match in _VALIDATION_ROWS.finditer(text)]
+    if not counts or counts[-1] < 1:
+        return _smaller_batch(found)
+    return f"lawtags run RECIPE --set training.batch_size={1 << (counts[-1].bit_length() - 1)}"
+
+
 def _more_space(found: FailureEvidence) -> str:
     if found.dialect == "helix":
         return f"{_runner(found)} --dir FOLDER"
@@ -168,7 +178,7 @@ _TEXT_RULES = (
         ),
         "The batch is larger than the validation part.",
         "Use a smaller batch, or more validation rows",
-        _smaller_batch,
+        _batch_within_validation,
     ),
     TextRule(
         "config-version-missing",

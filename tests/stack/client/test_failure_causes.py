@@ -108,6 +108,22 @@ def test_a_waiting_job_waits_for_a_gpu_until_it_has_one(
     assert causes(stack, tmp_path, second) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "batch"),
+    [
+        ("batch_size is 64, but there are only 11 validation rows", 8),
+        ("batch_size is 64, but there are only 1 validation rows", 1),
+        ("batch size 64 is larger than the 32 validation samples", 32),
+        ("the batch size exceeds the validation set", 32),
+        ("batch_size is 64, but there are only 0 validation rows", 32),
+    ],
+)
+def test_a_batch_that_the_validation_rows_fill_is_proposed(text: str, batch: int) -> None:
+    (cause,) = find_causes(FailureEvidence(job="cust-1", texts=[text], batch_size=64))
+    assert cause.name == "batch-larger-than-validation"
+    assert cause.command == f"lawtags run RECIPE --set training.batch_size={batch}"
+
+
 @pytest.mark.slow
 def test_an_adapter_that_is_not_listed_and_a_batch_above_the_validation_rows(
     http: httpx.Client, stack: StackThread, tmp_path: Path
@@ -118,7 +134,7 @@ def test_an_adapter_that_is_not_listed_and_a_batch_above_the_validation_rows(
     http.delete("/v1/models/law/unlisted@v1").raise_for_status()
     found = causes(stack, tmp_path, job)
     assert names(found) == ["batch-larger-than-validation", "adapter-not-listed"]
-    assert found[0].command == "lawtags run RECIPE --set training.batch_size=6"
+    assert found[0].command == "lawtags run RECIPE --set training.batch_size=4"
     assert "test/llama" in found[1].evidence
 
 
