@@ -59,7 +59,7 @@ def started(name: str, program: str | Path, folder: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         os.killpg(process.pid, 15)
-        process.wait(60)
+        process.wait(120)
 
 
 def test_tensorboard_shows_the_curves_of_all_runs(tmp_path: Path) -> None:
