@@ -10,19 +10,23 @@ import secrets
 import stat
 from pathlib import Path
 
+SHARED, PRIVATE = 0o666, 0o600
+"""Permissions of files that others may read, and of those for their owner alone."""
+
 _LONGEST_PREFIX = 50
 """Characters of a file's name in that of its temporary file, which may have 255 bytes."""
 
 
-def atomic_write_bytes(path: Path, data: bytes) -> None:
+def atomic_write_bytes(path: Path, data: bytes, *, mode: int = SHARED) -> None:
     """Write a file whole or not at all: temporary name, fsync, rename.
 
     Args:
         path: where the file is to stand; missing folders are made.
         data: its content.
+        mode: permissions of a new file, as far as the umask allows them.
     """
     make_folder(path.parent)
-    handle, temporary = open_temporary(path)
+    handle, temporary = open_temporary(path, mode=mode)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
@@ -35,7 +39,7 @@ def atomic_write_bytes(path: Path, data: bytes) -> None:
     sync(path.parent)
 
 
-def open_temporary(path: Path, *, prefix: str | None = None) -> tuple[int, Path]:
+def open_temporary(path: Path, *, prefix: str | None = None, mode: int = SHARED) -> tuple[int, Path]:
     """Create an empty file that is to replace another one, in the folder of that one.
 
     It has the permissions of the file that it replaces. A new one has those that the umask allows, since
@@ -44,6 +48,7 @@ def open_temporary(path: Path, *, prefix: str | None = None) -> tuple[int, Path]
     Args:
         path: the file that it is to replace.
         prefix: of the temporary name; by default, a dot and the name of the file.
+        mode: permissions of a new file, as far as the umask allows them.
 
     Returns:
         A descriptor that is open for writing, and the path of the temporary file.
@@ -52,7 +57,7 @@ def open_temporary(path: Path, *, prefix: str | None = None) -> tuple[int, Path]
     while True:
         temporary = path.with_name(begin + secrets.token_hex(6))
         try:
-            handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         except FileExistsError:
             continue
         # Where a file system has no permissions, there are none to keep.
@@ -68,10 +73,10 @@ def atomic_write_text(path: Path, text: str) -> None:
     atomic_write_bytes(path, text.encode("utf-8"))
 
 
-def atomic_write_json(path: Path, value: object) -> None:
+def atomic_write_json(path: Path, value: object, *, mode: int = SHARED) -> None:
     """Write indented JSON whole or not at all; NaN is refused, since JSON has no such value."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-    atomic_write_text(path, text + "\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    atomic_write_bytes(path, text.encode("utf-8"), mode=mode)
 
 
 def sha256_file(path: Path) -> str:

@@ -23,10 +23,12 @@ from lawtags_client.cache import CACHE_VARIABLE, cache_folder
 # processes that tests start. What needs more threads asks for them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# A script that starts the tests in the background has them ignore Ctrl-C, and with them all processes that
-# they start, of which some are to be stopped by it.
+# A script that starts the tests in the background has them ignore Ctrl-C, and nohup a closed terminal. All
+# processes that they start would ignore both, too, and some are to be stopped by them.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from lawtags_client.curation.examples import StepChanges
 from lawtags_client.curation.records import BadRowRecord, PartitionRecord, ValueNotices
-from lawtags_client.files import atomic_write_json
+from lawtags_client.files import PRIVATE, atomic_write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,12 +27,11 @@ if TYPE_CHECKING:
 WORK_FOLDER = ".curation"
 _TEXTS = ("id", "title", "body", "created", "link", "license")
 _FOLDER = 0o700
-_FILE = 0o600
 
 
 def owner_only(path: str, flags: int) -> int:
     """Open a file with access for its owner only; for the argument ``opener`` of ``open``."""
-    return os.open(path, flags, _FILE)
+    return os.open(path, flags, PRIVATE)
 
 
 @dataclass(frozen=True)
@@ -225,7 +224,7 @@ def save_partition(frame: pd.DataFrame, folder: str) -> pd.DataFrame:
     plain = frame.copy(deep=False)
     plain.attrs = {}
     _put(pyarrow.Table.from_pandas(plain, preserve_index=False), work.done_path(number))
-    atomic_write_json(work.record_path(number), record)
+    atomic_write_json(work.record_path(number), record, mode=PRIVATE)
     return pandas.DataFrame({"partition": [number]})
 
 

@@ -167,3 +167,12 @@ def test_published_folder_is_on_disk_before_it_has_its_name(
     assert {inode for inode, named in synced if not named} == inodes
     assert [inode for inode, named in synced if named] == [tmp_path.stat().st_ino]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder"]
+
+
+def test_a_private_file_is_private_whatever_the_umask(tmp_path: Path) -> None:
+    script = (
+        "import os, sys, pathlib; from lawtags_client.files import PRIVATE, atomic_write_json;"
+        "os.umask(0); atomic_write_json(pathlib.Path(sys.argv[1]), {}, mode=PRIVATE)"
+    )
+    subprocess.run([sys.executable, "-c", script, tmp_path / "new"], check=True)
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o600

@@ -13,7 +13,7 @@ from lawtags_client.curation.read.raw import BadRow
 from lawtags_client.curation.read.sources import QuestionSource, read_source
 from lawtags_client.curation.records import BadRowRecord
 from lawtags_client.curation.staging import StagedQuestions, WorkFolder, owner_only
-from lawtags_client.files import atomic_write_json
+from lawtags_client.files import PRIVATE, atomic_write_json
 
 # Partitions of long texts have fewer rows, to bound a worker's memory.
 _MOST_CHARACTERS = 4_000_000
@@ -68,7 +68,7 @@ def stage(
         reading.notices.as_dict(),
     )
     work.subfolder("read")
-    atomic_write_json(work.manifest, asdict(staged))
+    atomic_write_json(work.manifest, asdict(staged), mode=PRIVATE)
     return staged
 
 

@@ -30,7 +30,7 @@ from lawtags_client.curation.select.stratified_split import parts_by_tags, parts
 from lawtags_client.curation.select.tag_census import TagCensus, propose_merges
 from lawtags_client.curation.staging import StagedQuestions, WorkFolder, owner_only
 from lawtags_client.errors import DataError
-from lawtags_client.files import atomic_write_json
+from lawtags_client.files import PRIVATE, atomic_write_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -384,7 +384,7 @@ def _save(selection: Selection, folder: Path) -> None:
         "split": {name: getattr(selection.split, name) for name in SplitOptions.__dataclass_fields__},
     }
     # Written last: it marks the other files as complete.
-    atomic_write_json(folder / "selection.json", record)
+    atomic_write_json(folder / "selection.json", record, mode=PRIVATE)
 
 
 def _load(folder: Path) -> Selection:

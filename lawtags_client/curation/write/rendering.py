@@ -23,7 +23,7 @@ from lawtags_client.curation.select.shortlists import Shortlists
 from lawtags_client.curation.staging import WorkFolder
 from lawtags_client.curation.write.atomic_files import line_of
 from lawtags_client.curation.write.prompts import LengthStatistics, RowMaker
-from lawtags_client.files import atomic_write_bytes, atomic_write_json
+from lawtags_client.files import PRIVATE, atomic_write_bytes, atomic_write_json
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.vocabulary import Vocabulary
 
@@ -195,8 +195,9 @@ def render_partition(
         lines[REJECTED].append(line_of(entry))
     made.sizes = [sum(map(len, lines[name])) for name in FILES]
     path = rows_path(work, number)
-    atomic_write_bytes(path, b"".join(line for name in FILES for line in lines[name]))
-    atomic_write_json(path.with_suffix(".json"), vars(made) | {"lengths": made.lengths.as_dict()})
+    atomic_write_bytes(path, b"".join(line for name in FILES for line in lines[name]), mode=PRIVATE)
+    record = vars(made) | {"lengths": made.lengths.as_dict()}
+    atomic_write_json(path.with_suffix(".json"), record, mode=PRIVATE)
 
 
 def bad_entry(entry: BadRowRecord) -> RejectedRow:
